@@ -1,0 +1,312 @@
+/*
+ * pageblock.c - keeps the lists of pageblocks and chooses among them.
+ *
+ * Holds   Z1, Z2, Z3 of zone.h.
+ * Locks   zone->lock guards everything here.
+ * Why     Linux: struct free_area, __rmqueue_fallback(), steal_suitable_fallback().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "phys/buddy.h"
+#include "phys/pageblock.h"
+
+static void list_block(struct zone *zone, u32 id, enum migratetype type, unsigned order)
+{
+	struct pageblock *blocks = zone->phys->blocks;
+	u32 head = zone->heads[type][order];
+
+	blocks[id].order = (u8)order;
+	blocks[id].listed = 1;
+	blocks[id].prev = PAGEBLOCK_NIL;
+	blocks[id].next = head;
+	if (head != PAGEBLOCK_NIL)
+		blocks[head].prev = id;
+	zone->heads[type][order] = id;
+	zone->order_mask[type] |= (u16)(1u << order);
+}
+
+static void unlist_block(struct zone *zone, u32 id)
+{
+	struct pageblock *blocks = zone->phys->blocks, *block = &blocks[id];
+	u32 *head = &zone->heads[block->migratetype][block->order];
+
+	if (block->next != PAGEBLOCK_NIL)
+		blocks[block->next].prev = block->prev;
+	if (block->prev != PAGEBLOCK_NIL)
+		blocks[block->prev].next = block->next;
+	else
+		*head = block->next;
+	if (*head == PAGEBLOCK_NIL)
+		zone->order_mask[block->migratetype] &= (u16) ~(1u << block->order);
+	block->listed = 0;
+}
+
+/* The other half of the order-10 block, if it is wholly free and would merge; else NIL. */
+static u32 free_partner(struct zone *zone, u32 id)
+{
+	const struct pageblock *other;
+	u32 partner = id ^ 1;
+
+	if (partner >= zone->phys->nr_blocks)
+		return PAGEBLOCK_NIL;
+	other = &zone->phys->blocks[partner];
+	if (other->zone_id != zone->phys->blocks[id].zone_id || other->nr_free != PAGEBLOCK_PAGES ||
+	    other->migratetype != zone->phys->blocks[id].migratetype)
+		return PAGEBLOCK_NIL;
+	return partner;
+}
+
+/* Take the pageblock off its list; a partner that was merged with it goes back to order 9 alone. */
+static void detach_block(struct zone *zone, u32 id)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+	u32 partner = id ^ 1;
+
+	if (block->listed)
+		unlist_block(zone, id);
+	if (block->order == MAX_PAGE_ORDER) {
+		if (zone->phys->blocks[partner].listed)
+			unlist_block(zone, partner);
+		list_block(zone, partner, (enum migratetype)block->migratetype, PAGEBLOCK_ORDER);
+	}
+	block->order = PAGEBLOCK_FULL;
+}
+
+/* Put a detached pageblock on the list that its free frames call for. */
+static void attach_block(struct zone *zone, u32 id, unsigned order)
+{
+	struct pageblock *blocks = zone->phys->blocks;
+	enum migratetype type = (enum migratetype)blocks[id].migratetype;
+	u32 partner;
+
+	if (order == PAGEBLOCK_ORDER && (partner = free_partner(zone, id)) != PAGEBLOCK_NIL) {
+		unlist_block(zone, partner);
+		blocks[id].order = MAX_PAGE_ORDER;
+		blocks[partner].order = MAX_PAGE_ORDER;
+		list_block(zone, id & ~(u32)1, type, MAX_PAGE_ORDER);
+		return;
+	}
+	list_block(zone, id, type, order);
+}
+
+void pageblock_refile_slowly(struct zone *zone, u32 id, unsigned order)
+{
+	if (zone->phys->blocks[id].order != PAGEBLOCK_FULL)
+		detach_block(zone, id);
+	if (order != PAGEBLOCK_FULL)
+		attach_block(zone, id, order);
+}
+
+void pageblock_account(struct zone *zone, const struct pageblock *block, s64 frames)
+{
+	if (unlikely(block->migratetype >= MIGRATE_PCPTYPES)) {
+		if (block->migratetype == MIGRATE_ISOLATE)
+			return;
+		if (block->migratetype == MIGRATE_CMA)
+			zone->nr_free_cma += (u64)frames;
+		else
+			zone->nr_free_highatomic += (u64)frames;
+	}
+	__atomic_store_n(&zone->free_pages, zone->free_pages + (u64)frames, __ATOMIC_RELAXED);
+}
+
+/* Recompute after frames were taken. */
+void pageblock_shrunk(struct zone *zone, u32 id)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+
+	pageblock_refile(zone, id,
+			 block->nr_free
+				 ? framebits_order(pageblock_words(zone->phys, id), block->nr_free)
+				 : PAGEBLOCK_FULL);
+}
+
+void buddy_set_type(struct zone *zone, u64 id, enum migratetype type)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+	unsigned nr_free = block->nr_free;
+
+	if (block->migratetype == type)
+		return;
+	if (block->order != PAGEBLOCK_FULL)
+		detach_block(zone, (u32)id);
+	pageblock_account(zone, block, -(s64)nr_free);
+	__atomic_store_n(&block->migratetype, (u8)type, __ATOMIC_RELAXED);
+	pageblock_account(zone, block, (s64)nr_free);
+	if (nr_free)
+		attach_block(zone, (u32)id,
+			     framebits_order(pageblock_words(zone->phys, id), nr_free));
+}
+
+/* --- fallback: taking from another type --- */
+
+static const u8 fallback_types[MIGRATE_PCPTYPES][2] = {
+	[MIGRATE_UNMOVABLE] = { MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE },
+	[MIGRATE_MOVABLE] = { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE },
+	[MIGRATE_RECLAIMABLE] = { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE },
+};
+
+/*
+ * The pageblock of another type to take from. Unmovable and reclaimable requests look for the
+ * largest block, to be disturbed once and then filled; small movable ones take the smallest, for
+ * they can be moved away again.
+ */
+static u32 find_fallback(const struct zone *zone, unsigned order, enum migratetype type)
+{
+	bool smallest = type == MIGRATE_MOVABLE && order < PAGEBLOCK_ORDER / 2;
+	u32 id = PAGEBLOCK_NIL;
+	unsigned i, mask, best = 0, k;
+
+	for (i = 0; i < array_size(fallback_types[0]); i++) {
+		enum migratetype other = (enum migratetype)fallback_types[type][i];
+
+		mask = zone->order_mask[other] >> order;
+		if (!mask)
+			continue;
+		k = smallest ? (unsigned)__builtin_ctz(mask) : log2_floor(mask);
+		if (id != PAGEBLOCK_NIL && (smallest ? k >= best : k <= best))
+			continue;
+		best = k;
+		id = zone->heads[other][order + k];
+	}
+	return id;
+}
+
+/*
+ * Whether the pageblock becomes the request's: when at least half of it is free. Linux:
+ * steal_suitable_fallback().
+ */
+static bool should_steal(const struct zone *zone, u32 id, unsigned order, enum migratetype type)
+{
+	const struct pageblock *block = &zone->phys->blocks[id];
+
+	if (block->order >= PAGEBLOCK_ORDER)
+		return true;
+	if (type == MIGRATE_MOVABLE && order < PAGEBLOCK_ORDER / 2)
+		return false;
+	return block->nr_free >= PAGEBLOCK_PAGES / 2;
+}
+
+/*
+ * Like Linux's boost: keep more free for a while, so that kswapd makes room for the type that was
+ * pushed aside.
+ */
+static void boost_watermark(struct zone *zone)
+{
+	u64 max_boost = zone->watermark[WMARK_HIGH] * zone->phys->watermark_boost_factor / 10000;
+
+	if (!max_boost || PAGEBLOCK_PAGES * 4 > zone->managed_pages)
+		return;
+	zone->watermark_boost = min_u64(zone->watermark_boost + PAGEBLOCK_PAGES,
+					max_u64(max_boost, PAGEBLOCK_PAGES));
+}
+
+static u32 take_fallback(struct zone *zone, unsigned order, enum migratetype type)
+{
+	u32 id = find_fallback(zone, order, type);
+
+	if (id == PAGEBLOCK_NIL)
+		return id;
+	stat_add_atomic(&zone->phys->stat, QUIRE_ALLOC_FALLBACK, 1);
+	if (should_steal(zone, id, order, type)) {
+		if (order == MAX_PAGE_ORDER)
+			buddy_set_type(zone, id + 1, type);
+		buddy_set_type(zone, id, type);
+		boost_watermark(zone);
+		stat_add_atomic(&zone->phys->stat, QUIRE_PAGEBLOCK_STEAL, 1);
+	}
+	return id;
+}
+
+/* Pageblock to take from: own type, the reserves that the flags open, another type. */
+u32 pageblock_choose(struct zone *zone, unsigned order, enum migratetype type, unsigned alloc_flags)
+{
+	u32 id = PAGEBLOCK_NIL;
+
+	/*
+	 * CMA before movable once more than half of what is free lies there, so that neither runs
+	 * dry alone.
+	 */
+	if (unlikely(alloc_flags & ALLOC_CMA) && zone->nr_free_cma > zone->free_pages / 2)
+		id = pageblock_find(zone, order, MIGRATE_CMA);
+	if (id == PAGEBLOCK_NIL)
+		id = pageblock_find(zone, order, type);
+	if (likely(id != PAGEBLOCK_NIL))
+		return id;
+	if (alloc_flags & ALLOC_CMA)
+		id = pageblock_find(zone, order, MIGRATE_CMA);
+	if (id == PAGEBLOCK_NIL)
+		id = take_fallback(zone, order, type);
+	if (id == PAGEBLOCK_NIL &&
+	    (alloc_flags & (ALLOC_HIGHATOMIC | ALLOC_NO_WATERMARKS | ALLOC_OOM)))
+		id = pageblock_find(zone, order, MIGRATE_HIGHATOMIC);
+	return id;
+}
+
+/* --- start and check --- */
+
+void buddy_init(struct zone *zone)
+{
+	unsigned type, order;
+
+	for (type = 0; type < MIGRATE_TYPES; type++) {
+		zone->order_mask[type] = 0;
+		for (order = 0; order < NR_PAGE_ORDERS; order++)
+			zone->heads[type][order] = PAGEBLOCK_NIL;
+	}
+}
+
+/* Z2, Z3 for one pageblock. */
+static void check_block(struct zone *zone, u32 id)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+	const u64 *words = pageblock_words(zone->phys, id);
+	bool paired;
+
+	invariant(Z1, framebits_count(words, 0, PAGEBLOCK_PAGES) == block->nr_free);
+	if (!block->nr_free) {
+		invariant(Z2, block->order == PAGEBLOCK_FULL && !block->listed);
+		return;
+	}
+	paired = block->nr_free == PAGEBLOCK_PAGES && free_partner(zone, id) != PAGEBLOCK_NIL;
+	invariant(Z3, (block->order == MAX_PAGE_ORDER) == paired);
+	if (paired) {
+		invariant(Z3, block->listed == !(id & 1));
+	} else {
+		invariant(Z2, block->listed);
+		invariant(Z2, block->order == framebits_order(words, block->nr_free));
+	}
+}
+
+void buddy_check(struct zone *zone)
+{
+	u64 id, listed = 0, free = 0, expect = 0;
+	unsigned type, order;
+
+	for (id = zone->start_pfn >> PAGEBLOCK_ORDER; id << PAGEBLOCK_ORDER < zone_end_pfn(zone);
+	     id++) {
+		const struct pageblock *block = &zone->phys->blocks[id];
+
+		if (block->zone_id == PAGEBLOCK_NO_ZONE ||
+		    pfn_zone(zone->phys, id << PAGEBLOCK_ORDER) != zone)
+			continue;
+		check_block(zone, (u32)id);
+		expect += block->listed;
+		free += block->migratetype == MIGRATE_ISOLATE ? 0 : block->nr_free;
+	}
+	invariant(Z1, free == zone->free_pages);
+	for (type = 0; type < MIGRATE_TYPES; type++) {
+		for (order = 0; order < NR_PAGE_ORDERS; order++) {
+			u32 at = zone->heads[type][order];
+
+			invariant(Z2,
+				  (at != PAGEBLOCK_NIL) == (zone->order_mask[type] >> order & 1));
+			for (; at != PAGEBLOCK_NIL; at = zone->phys->blocks[at].next) {
+				invariant(Z2, zone->phys->blocks[at].order == order);
+				invariant(Z2, zone->phys->blocks[at].migratetype == type);
+				listed++;
+			}
+		}
+	}
+	invariant(Z2, listed == expect);
+}

@@ -1,0 +1,148 @@
+/*
+ * pcp.c - fills and drains the per-CPU lists.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "phys/alloc.h"
+#include "phys/buddy.h"
+#include "phys/pcp.h"
+
+#define RING_CAPACITY_MAX 1024
+
+unsigned zone_batchsize(u64 managed_pages)
+{
+	u64 batch = min_u64(managed_pages >> 10, 256) / 4;
+
+	if (batch < 1)
+		batch = 1;
+	batch = ((u64)1 << log2_floor(batch + batch / 2)) - 1;
+	return batch ? (unsigned)batch : 1;
+}
+
+/*
+ * Blocks that a ring of that order can hold: about 1/256 of the zone for single frames, fewer of
+ * larger blocks.
+ */
+static u32 ring_capacity(u64 zone_pages, unsigned order)
+{
+	u64 frames = clamp_u64(zone_pages / 256, 16, RING_CAPACITY_MAX);
+
+	if (order == PAGEBLOCK_ORDER)
+		return zone_pages >= PAGEBLOCK_PAGES * 512   ? 8
+		       : zone_pages >= PAGEBLOCK_PAGES * 128 ? 2
+							     : 1;
+	frames = (u64)1 << log2_floor(frames);
+	return (u32)max_u64(frames >> (order ? order + 1 : 0), 2);
+}
+
+size_t pcp_bytes(u64 zone_pages)
+{
+	size_t bytes = align_up(sizeof(struct pcp), 64);
+	int i;
+
+	for (i = 0; i < NR_PCP_RINGS; i++)
+		bytes += ring_capacity(zone_pages, pcp_ring_order(i)) * sizeof(u32);
+	return align_up(bytes, 64);
+}
+
+void pcp_init(struct pcp *pcp, void *mem, u64 zone_pages, enum lock_mode mode)
+{
+	u32 *frames = (u32 *)((u8 *)mem + align_up(sizeof(struct pcp), 64));
+	u32 capacity, batch = zone_batchsize(zone_pages);
+	int i;
+
+	memset(pcp, 0, sizeof(*pcp));
+	lock_init(&pcp->lock, RANK_PCP, mode);
+	for (i = 0; i < NR_PCP_RINGS; i++) {
+		unsigned order = pcp_ring_order(i);
+
+		capacity = ring_capacity(zone_pages, order);
+		pcp->rings[i].frames = frames;
+		pcp->rings[i].mask = capacity - 1;
+		pcp->rings[i].batch = (u32)clamp_u64(order > PCP_MAX_ORDER ? 1 : batch >> order, 1,
+						     max_u64(capacity / 2, 1));
+		frames += capacity;
+	}
+}
+
+/* The newest end is taken first: make that the lowest address. */
+static void reverse(u32 *frames, u32 n)
+{
+	u32 i, swap;
+
+	for (i = 0; i < n / 2; i++) {
+		swap = frames[i];
+		frames[i] = frames[n - 1 - i];
+		frames[n - 1 - i] = swap;
+	}
+}
+
+/* A batch of blocks of a ring's order from the zone. */
+static u32 refill_blocks(struct zone *zone, struct pcp_ring *ring, enum migratetype type,
+			 unsigned order, unsigned alloc_flags)
+{
+	u32 n;
+	pfn_t pfn;
+
+	for (n = 0; n < ring->batch; n++) {
+		pfn = buddy_take(zone, order, type, alloc_flags);
+		if (pfn == PFN_NONE)
+			break;
+		ring->frames[ring->newest++ & ring->mask] = (u32)pfn;
+	}
+	return n;
+}
+
+bool pcp_refill(struct zone *zone, struct pcp *pcp, int index, unsigned alloc_flags)
+{
+	struct pcp_ring *ring = &pcp->rings[index];
+	enum migratetype type = (enum migratetype)(index % MIGRATE_PCPTYPES);
+	unsigned order = pcp_ring_order(index);
+	u32 n;
+
+	lock_take(&zone->lock);
+	if (order == 0) {
+		/* The ring is empty: start at its beginning, so that the batch is contiguous. */
+		ring->oldest = 0;
+		n = buddy_take_singles(zone, type, alloc_flags, ring->frames, ring->batch);
+		ring->newest = n;
+		reverse(ring->frames, n);
+	} else {
+		n = refill_blocks(zone, ring, type, order, alloc_flags);
+	}
+	lock_give(&zone->lock);
+	return n > 0;
+}
+
+void pcp_drain_ring(struct zone *zone, struct pcp *pcp, int index, u32 nr)
+{
+	struct pcp_ring *ring = &pcp->rings[index];
+	unsigned order = pcp_ring_order(index);
+	u32 entry;
+
+	lock_take(&zone->lock);
+	for (; nr && ring_count(ring); nr--) {
+		entry = ring->frames[ring->oldest++ & ring->mask];
+		if (unlikely(entry & FRAME_FRESH)) {
+			entry &= ~FRAME_FRESH;
+			fresh_put(zone->phys, entry);
+		}
+		buddy_give(zone, entry, order);
+	}
+	lock_give(&zone->lock);
+}
+
+u64 zone_pcp_pages(struct zone *zone)
+{
+	u64 frames = 0;
+	unsigned cpu;
+	int i;
+
+	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
+		lock_take(&zone->pcp[cpu]->lock);
+		for (i = 0; i < NR_PCP_RINGS; i++)
+			frames += (u64)ring_count(&zone->pcp[cpu]->rings[i]) << pcp_ring_order(i);
+		lock_give(&zone->pcp[cpu]->lock);
+	}
+	return frames;
+}

@@ -1,0 +1,82 @@
+/*
+ * pcp.h - per-CPU lists: free blocks of small orders (and of order 9) in front of the zone's lock.
+ *
+ * How     One ring of frame numbers per migrate type and order. Its newest end is hot (taken next),
+ *         its oldest cold (given back to the zone first). An empty ring takes a batch from the
+ *         zone, a full one gives a batch back. A frame on a ring is not touched, and struct page is
+ *         not needed to link it.
+ * Holds   C1  0 <= newest - oldest <= capacity
+ *         C2  a frame on a ring is on no other and in no free block
+ * Locks   (P) pcp->lock, rank PCP, taken before the zone's. Other CPUs take it only to drain.
+ * Why     Linux: struct per_cpu_pages; there the frames are linked through struct page.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_PHYS_PCP_H
+#define QUIRE_PHYS_PCP_H
+
+#include "phys/phys.h"
+
+#define PCP_MAX_ORDER 3
+/* Rings: orders 0 to 3 of three types, then order 9 of three types. */
+#define PCP_ORDERS   (PCP_MAX_ORDER + 2)
+#define NR_PCP_RINGS (MIGRATE_PCPTYPES * PCP_ORDERS)
+
+struct pcp_ring {
+	u32 *frames; /* (C) capacity entries: frame number, FRAME_FRESH (order 0) */
+	u32 mask; /* (C) capacity - 1 */
+	u32 oldest; /* (P) counts up for ever */
+	u32 newest; /* (P) */
+	u32 batch; /* (P) blocks moved at a time */
+};
+
+struct pcp {
+	struct lock lock;
+	u64 allocated; /* (P) frames handed out, by way of this CPU, rings or not */
+	u64 freed; /* (P) */
+	u64 numa_hit; /* (P) as in stat.def; only with several nodes */
+	u64 numa_miss;
+	u64 numa_foreign;
+	u64 numa_local;
+	u64 numa_other;
+	struct pcp_ring rings[NR_PCP_RINGS];
+};
+
+/* Ring of a type and order, or -1 if such blocks are not kept per CPU. */
+static inline int pcp_ring_index(enum migratetype type, unsigned order)
+{
+	if (order > PCP_MAX_ORDER) {
+		if (order != PAGEBLOCK_ORDER)
+			return -1;
+		order = PCP_MAX_ORDER + 1;
+	}
+	return (int)(order * MIGRATE_PCPTYPES + type);
+}
+
+static inline unsigned pcp_ring_order(int ring)
+{
+	unsigned order = (unsigned)ring / MIGRATE_PCPTYPES;
+
+	return order > PCP_MAX_ORDER ? PAGEBLOCK_ORDER : order;
+}
+
+static inline u32 ring_count(const struct pcp_ring *ring)
+{
+	return ring->newest - ring->oldest;
+}
+
+/* Bytes that the rings of one CPU need for a zone of that many frames. */
+size_t pcp_bytes(u64 zone_pages);
+/* Set up in memory of pcp_bytes(); `mode` as in base/lock.h. */
+void pcp_init(struct pcp *pcp, void *mem, u64 zone_pages, enum lock_mode mode);
+/* Linux's batch for a zone of that many managed frames: 63 for large ones. */
+unsigned zone_batchsize(u64 managed_pages);
+
+/* Fill an empty ring from the zone; false if the zone has nothing. Holds pcp->lock. */
+bool pcp_refill(struct zone *zone, struct pcp *pcp, int ring, unsigned alloc_flags);
+/* Give `nr` of the oldest blocks back to the zone. Holds pcp->lock. */
+void pcp_drain_ring(struct zone *zone, struct pcp *pcp, int ring, u32 nr);
+/* Frames on all rings of all CPUs of the zone. */
+u64 zone_pcp_pages(struct zone *zone);
+
+#endif

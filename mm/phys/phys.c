@@ -1,0 +1,153 @@
+/*
+ * phys.c - the machine's memory as a whole: counters and the walk that checks it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "phys/alloc.h"
+#include "phys/buddy.h"
+#include "phys/pcp.h"
+
+static void sync_pcp(struct phys *phys, struct zone *zone, const struct pcp *pcp)
+{
+	struct vm_stat *stat = &phys->stat;
+
+	stat_add(stat, (enum vm_stat_item)(PGALLOC_DMA + zone->type), pcp->allocated);
+	stat_add(stat, PGFREE, pcp->freed);
+	stat_add(stat, NUMA_HIT, phys->nr_nodes == 1 ? pcp->allocated : pcp->numa_hit);
+	stat_add(stat, NUMA_MISS, pcp->numa_miss);
+	stat_add(stat, NUMA_FOREIGN, pcp->numa_miss);
+	stat_add(stat, NUMA_LOCAL, phys->nr_nodes == 1 ? pcp->allocated : pcp->numa_local);
+	stat_add(stat, NUMA_OTHER, pcp->numa_other);
+}
+
+void phys_stat_sync(struct phys *phys)
+{
+	static const enum vm_stat_item ours[] = { PGALLOC_DMA,	PGALLOC_DMA32,	 PGALLOC_NORMAL,
+						  PGALLOC_HIGH, PGALLOC_MOVABLE, PGFREE,
+						  NUMA_HIT,	NUMA_MISS,	 NUMA_FOREIGN,
+						  NUMA_LOCAL,	NUMA_OTHER,	 NR_FREE_PAGES,
+						  NR_FREE_CMA };
+	struct zone *zone;
+	unsigned nid, type, cpu, i;
+
+	for (i = 0; i < array_size(ours); i++)
+		phys->stat.v[ours[i]] = 0;
+	for_each_zone(phys, nid, type, zone) {
+		stat_add(&phys->stat, NR_FREE_PAGES, zone_free_pages(zone));
+		stat_add(&phys->stat, NR_FREE_CMA, zone->nr_free_cma);
+		for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
+			lock_take(&zone->pcp[cpu]->lock);
+			sync_pcp(phys, zone, zone->pcp[cpu]);
+			lock_give(&zone->pcp[cpu]->lock);
+		}
+	}
+}
+
+u64 nr_free_pages(struct phys *phys)
+{
+	struct zone *zone;
+	unsigned nid, type;
+	u64 pages = 0;
+
+	for_each_zone(phys, nid, type, zone)
+		pages += zone_free_pages(zone) + zone_pcp_pages(zone);
+	return pages;
+}
+
+u64 nr_free_buffer_pages(struct phys *phys)
+{
+	struct zone *zone;
+	unsigned nid, type;
+	u64 pages = 0, high;
+
+	for_each_zone(phys, nid, type, zone) {
+		high = zone->watermark[WMARK_HIGH];
+		if (type <= ZONE_NORMAL && zone->managed_pages > high)
+			pages += zone->managed_pages - high;
+	}
+	return pages;
+}
+
+/* C2: a frame on a ring is not free; marks nothing, for a duplicate shows up in the sums. */
+static u64 check_rings(struct zone *zone)
+{
+	u64 frames = 0;
+	unsigned cpu;
+	int i;
+	u32 at;
+
+	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
+		for (i = 0; i < NR_PCP_RINGS; i++) {
+			const struct pcp_ring *ring = &zone->pcp[cpu]->rings[i];
+
+			invariant(C1, ring_count(ring) <= ring->mask + 1);
+			for (at = ring->oldest; at != ring->newest; at++) {
+				pfn_t pfn = ring->frames[at & ring->mask] & ~FRAME_FRESH;
+
+				invariant(C2, pfn_valid(zone->phys, pfn) &&
+						      pfn_zone(zone->phys, pfn) == zone);
+				invariant(C2, !pfn_is_free(zone->phys, pfn));
+				frames += (u64)1 << pcp_ring_order(i);
+			}
+		}
+	}
+	return frames;
+}
+
+/* Frames handed out by the zone's own count. */
+static s64 zone_outstanding(const struct zone *zone)
+{
+	u64 allocated = 0, freed = 0;
+	unsigned cpu;
+
+	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
+		allocated += zone->pcp[cpu]->allocated;
+		freed += zone->pcp[cpu]->freed;
+	}
+	return (s64)(allocated - freed);
+}
+
+static u64 isolated_free(const struct zone *zone)
+{
+	u64 id, frames = 0;
+
+	for (id = zone->start_pfn >> PAGEBLOCK_ORDER; id << PAGEBLOCK_ORDER < zone_end_pfn(zone);
+	     id++)
+		if (zone->phys->blocks[id].migratetype == MIGRATE_ISOLATE &&
+		    zone->phys->blocks[id].zone_id == (zone->nid << PAGE_ZONE_BITS | zone->type))
+			frames += zone->phys->blocks[id].nr_free;
+	return frames;
+}
+
+/* A frame in a free block is not in use; a used one is not free. */
+static void check_frames(struct phys *phys, struct zone *zone)
+{
+	pfn_t pfn;
+
+	for (pfn = zone->start_pfn; pfn < zone_end_pfn(zone); pfn++) {
+		const struct page *page;
+
+		if (!pfn_valid(phys, pfn) || pfn_zone(phys, pfn) != zone || !pfn_is_free(phys, pfn))
+			continue;
+		page = pfn_to_page(phys, pfn);
+		invariant(P1, page->refcount == 0 || page_test(page, PG_tail) ||
+				      !page_test(page, PG_reserved));
+		invariant(P1, !page_test(page, PG_reserved) && !page_test(page, PG_lru));
+	}
+}
+
+void phys_check(struct phys *phys)
+{
+	struct zone *zone;
+	unsigned nid, type;
+
+	for_each_zone(phys, nid, type, zone) {
+		u64 rings = check_rings(zone);
+
+		buddy_check(zone);
+		check_frames(phys, zone);
+		invariant(P2, zone_free_pages(zone) + isolated_free(zone) + rings +
+					      (u64)zone_outstanding(zone) ==
+				      zone->managed_pages);
+	}
+}

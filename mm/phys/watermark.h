@@ -1,0 +1,35 @@
+/*
+ * watermark.h - how much each zone keeps: min, low, high, promo, and the reserve against requests
+ * for better zones.
+ *
+ * How     Formulas are Linux's, all in frames:
+ *           pages_min  min_free_kbytes / 4, shared out by managed frames of the low zones
+ *           step       max(min / 4, managed * watermark_scale_factor / 10000)
+ *           low, high, promo   min + 1, 2, 3 steps
+ *           min of HighMem and Movable   managed / 1024, 32 to 128
+ *           reserve[k] of zone j (k > j)   managed in zones j+1 .. k / lowmem_reserve_ratio[j]
+ * Use     Set a knob with one of these; all zones follow at once. Also after hotplug.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_PHYS_WATERMARK_H
+#define QUIRE_PHYS_WATERMARK_H
+
+#include "phys/phys.h"
+
+/* int_sqrt(16 * lowmem KiB) between 128 and 262144. */
+u64 default_min_free_kbytes(u64 lowmem_kbytes);
+/* /proc/sys/vm/min_free_kbytes */
+void set_min_free_kbytes(struct phys *phys, u64 kbytes);
+/* /proc/sys/vm/watermark_scale_factor: 1 to 3000, else -EINVAL */
+int must_use set_watermark_scale_factor(struct phys *phys, unsigned factor);
+/* /proc/sys/vm/lowmem_reserve_ratio of one zone type; 0: no reserve */
+void set_lowmem_reserve_ratio(struct phys *phys, enum zone_type type, unsigned ratio);
+/* Recompute everything from the knobs and the zones' managed frames. */
+void update_watermarks(struct phys *phys);
+/*
+ * totalreserve_pages: what no user of the machine can count on (for overcommit and dirty limits).
+ */
+u64 totalreserve_pages(const struct phys *phys);
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * cache.h - what a kmem_cache is made of; for the files of kmem/ only.
+ *
+ * How     A slab is a block of 2^order frames cut into objects; a bit per object says whether it is
+ *         free. The bits lie in the head's struct page (up to 128 objects) or at the start of the
+ *         slab. In front of the slabs each CPU has a magazine: an array of free objects, filled and
+ *         emptied in batches.
+ * Holds   S1  slab_inuse = objects - set bits, in each slab
+ *         S2  a slab with free objects is on partial (some used) or empty (none used), a full one
+ *             on full
+ *         S3  an object is in one magazine, or its bit is set, or it is handed out
+ * Locks   (M) the magazine's lock; (N) cache->lock, taken inside it; (C) constant after creation.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_KMEM_CACHE_H
+#define QUIRE_KMEM_CACHE_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "kmem/kmalloc.h"
+#include "kmem/slab.h"
+
+#define SLAB_MAX_ORDER	  3
+#define SLAB_BITS_IN_PAGE 128
+#define KMALLOC_CLASSES	  13
+
+/* Free objects that belong to one CPU. */
+struct magazine {
+	struct lock lock;
+	u32 count; /* (M) objects in it */
+	u32 capacity; /* (C) */
+	u64 allocated; /* (M) objects handed out by this CPU */
+	u64 freed; /* (M) */
+	void *objs[]; /* (M) the newest last */
+};
+
+struct kmem_cache {
+	struct magazine **magazines; /* (C) one per CPU; NULL: none (debugging, or early boot) */
+	struct phys *phys; /* (C) */
+	u32 size; /* (C) bytes from one object to the next */
+	u32 object_size; /* (C) bytes that the caller may use */
+	u32 object_offset; /* (C) bytes before the object: left red zone */
+	u32 reciprocal; /* (C) 2^32 / size, rounded up */
+	u32 first; /* (C) offset of object 0 in the slab: after the bits */
+	u16 nr_objs; /* (C) objects per slab */
+	u8 order; /* (C) frames per slab: 2^order */
+	u8 kmalloc_class; /* (C) 1 + class, or 0 */
+	unsigned flags; /* (C) enum slab_flag */
+	u32 align; /* (C) */
+	u32 users; /* (kmem list lock) caches merged into this one */
+	const char *name; /* (C) */
+	void (*ctor)(void *obj); /* (C) */
+
+	struct lock lock;
+	struct list_head partial; /* (N) slabs by page->lru */
+	struct list_head full; /* (N) */
+	struct list_head empty; /* (N) */
+	u64 nr_slabs; /* (N) all three lists */
+	u64 nr_empty; /* (N) */
+	/* (N) objects out of their slabs: handed out or in magazines */
+	u64 nr_inuse;
+	struct list_head link; /* (kmem list lock) all caches */
+};
+
+/* All caches of one machine. */
+struct kmem {
+	struct lock lock;
+	struct list_head caches;
+	struct kmem_cache caches_cache; /* where struct kmem_cache comes from */
+	struct kmem_cache *classes[KMALLOC_CLASSES];
+	u8 class_of[192 / 8 + 1]; /* class of sizes up to 192, by (size + 7) / 8 */
+};
+
+/* The slab that holds an address, as its first page. */
+static inline struct page *slab_of(const struct kmem_cache *cache, const void *obj)
+{
+	return compound_head(virt_to_page(cache->phys, obj));
+}
+
+static inline u64 *slab_bits(const struct kmem_cache *cache, struct page *slab)
+{
+	return cache->nr_objs <= SLAB_BITS_IN_PAGE ? slab->slab_bits
+						   : page_address(cache->phys, slab);
+}
+
+/* First byte of the n-th object's space (its left red zone, if any). */
+static inline u8 *slab_space(const struct kmem_cache *cache, struct page *slab, unsigned n)
+{
+	return (u8 *)page_address(cache->phys, slab) + cache->first + (size_t)n * cache->size;
+}
+
+/* Number of the object whose space begins at `space`. */
+static inline unsigned slab_index(const struct kmem_cache *cache, struct page *slab,
+				  const void *space)
+{
+	u64 offset =
+		(u64)((const u8 *)space - (u8 *)page_address(cache->phys, slab)) - cache->first;
+
+	return (unsigned)(offset * cache->reciprocal >> 32);
+}
+
+/* slabdebug.c: sizes, and the checks of a cache with debugging flags. */
+#define SLAB_DEBUG_FLAGS (SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER | SLAB_CONSISTENCY_CHECKS)
+/* Bytes before and after the object that its debugging flags need. */
+void slab_debug_layout(struct kmem_cache *cache);
+/*
+ * A new slab's object, an object about to be handed out, an object given back; caller is a code
+ * address.
+ */
+void slab_debug_init(struct kmem_cache *cache, u8 *space);
+void slab_debug_alloc(struct kmem_cache *cache, u8 *space, const void *caller);
+void slab_debug_free(struct kmem_cache *cache, struct page *slab, u8 *space, const void *caller);
+
+/* slab.c: for kmalloc.c, which knows its caller better. */
+void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller);
+void slab_free(struct kmem_cache *cache, void *obj, const void *caller);
+
+#endif

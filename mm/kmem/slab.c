@@ -1,0 +1,362 @@
+/*
+ * slab.c - kmem_cache: magazines in front of slabs whose free objects are bits.
+ *
+ * How     alloc: pop the CPU's magazine; empty: take the cache's lock and fill half of it from
+ *         partial slabs, in address order, so that objects handed out one after another lie side by
+ *         side. free: push; full: give the older half back. An object is never written by the
+ *         allocator itself.
+ * Holds   S1, S2, S3 of cache.h.
+ * Locks   magazine->lock, then cache->lock, then the page allocator's.
+ * Why     Array magazines (Bonwick 2001) keep links out of the objects, bits keep them out of the
+ *         slabs: both halves touch only memory of their own. Linux: mm/slub.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "kmem/cache.h"
+
+#define EMPTY_SLABS_KEPT 2
+
+/* --- slabs --- */
+
+static void count_pages(struct kmem_cache *cache, u64 pages)
+{
+	enum vm_stat_item item =
+		cache->flags & SLAB_RECLAIM_ACCOUNT ? NR_SLAB_RECLAIMABLE : NR_SLAB_UNRECLAIMABLE;
+
+	stat_add_atomic(&cache->phys->stat, item, pages);
+}
+
+static void set_all_free(struct kmem_cache *cache, struct page *slab)
+{
+	u64 *bits = slab_bits(cache, slab);
+	unsigned n = cache->nr_objs, i;
+
+	for (i = 0; n >= 64; i++, n -= 64)
+		bits[i] = ~(u64)0;
+	if (n || i < 2)
+		bits[i] = ((u64)1 << n) - 1;
+	if (i == 0)
+		bits[1] = 0;
+}
+
+/* A slab of free objects, or NULL. Takes no lock of the cache. */
+static struct page *slab_create(struct kmem_cache *cache, gfp_t gfp)
+{
+	struct page *slab;
+	unsigned i;
+
+	gfp &= ~(__GFP_ZERO | __GFP_HIGHMEM | __GFP_MOVABLE);
+	if (cache->flags & SLAB_RECLAIM_ACCOUNT)
+		gfp |= __GFP_RECLAIMABLE;
+	slab = alloc_pages(cache->phys, gfp | (cache->order ? __GFP_COMP : 0), cache->order);
+	if (!slab)
+		return NULL;
+	page_set(slab, PG_slab);
+	slab->slab_cache = cache;
+	slab->slab_inuse = 0;
+	set_all_free(cache, slab);
+	for (i = 0; i < cache->nr_objs; i++) {
+		if (cache->flags & SLAB_DEBUG_FLAGS)
+			slab_debug_init(cache, slab_space(cache, slab, i));
+		if (cache->ctor)
+			cache->ctor(slab_space(cache, slab, i) + cache->object_offset);
+	}
+	count_pages(cache, (u64)1 << cache->order);
+	return slab;
+}
+
+static void slab_destroy(struct kmem_cache *cache, struct page *slab)
+{
+	count_pages(cache, 0 - ((u64)1 << cache->order));
+	page_clear(slab, PG_slab);
+	slab->slab_cache = NULL;
+	__free_pages(cache->phys, slab, cache->order);
+}
+
+/* Move up to nr free objects of a slab to objs[], the lowest address last. Returns how many. */
+static unsigned slab_take(struct kmem_cache *cache, struct page *slab, void **objs, unsigned nr)
+{
+	u64 *bits = slab_bits(cache, slab), word;
+	unsigned words = (cache->nr_objs + 63u) / 64, i, n = 0;
+	void *swap;
+
+	for (i = 0; i < words && n < nr; i++) {
+		for (word = bits[i]; word && n < nr; word &= word - 1)
+			objs[n++] =
+				slab_space(cache, slab, i * 64 + (unsigned)__builtin_ctzll(word)) +
+				cache->object_offset;
+		bits[i] = word;
+	}
+	slab->slab_inuse += (u16)n;
+	for (i = 0; i < n / 2; i++) {
+		swap = objs[i];
+		objs[i] = objs[n - 1 - i];
+		objs[n - 1 - i] = swap;
+	}
+	return n;
+}
+
+/*
+ * One more slab on partial; false: no memory. No lock is held: the page allocator may call reclaim,
+ * which calls us.
+ */
+static no_inline bool grow(struct kmem_cache *cache, gfp_t gfp)
+{
+	struct page *slab = slab_create(cache, gfp);
+
+	if (!slab)
+		return false;
+	lock_take(&cache->lock);
+	cache->nr_slabs++;
+	list_add(&slab->lru, &cache->partial);
+	lock_give(&cache->lock);
+	return true;
+}
+
+/* A slab with free objects at the front of partial, or NULL. */
+static struct page *partial_slab(struct kmem_cache *cache)
+{
+	struct page *slab;
+
+	if (!list_empty(&cache->partial))
+		return list_first_entry(&cache->partial, struct page, lru);
+	if (list_empty(&cache->empty))
+		return NULL;
+	slab = list_first_entry(&cache->empty, struct page, lru);
+	cache->nr_empty--;
+	list_move(&slab->lru, &cache->partial);
+	return slab;
+}
+
+/* Up to nr objects from the slabs that there are. Takes cache->lock. */
+static unsigned take_objects(struct kmem_cache *cache, void **objs, unsigned nr)
+{
+	struct page *slab;
+	unsigned n = 0;
+
+	lock_take(&cache->lock);
+	while (n < nr && (slab = partial_slab(cache))) {
+		n += slab_take(cache, slab, objs + n, nr - n);
+		if (slab->slab_inuse == cache->nr_objs)
+			list_move(&slab->lru, &cache->full);
+	}
+	cache->nr_inuse += n;
+	lock_give(&cache->lock);
+	return n;
+}
+
+/*
+ * Set the object's bit; the slab changes lists. An emptied slab that is one too many goes to
+ * `doomed`.
+ */
+static void give_object(struct kmem_cache *cache, void *obj, struct list_head *doomed)
+{
+	struct page *slab = slab_of(cache, obj);
+	unsigned n = slab_index(cache, slab, (u8 *)obj - cache->object_offset);
+	u64 *bits = slab_bits(cache, slab), bit = (u64)1 << n % 64;
+
+	require(page_test(slab, PG_slab) && slab->slab_cache == cache);
+	invariant(S3, !(bits[n / 64] & bit));
+	bits[n / 64] |= bit;
+	if (slab->slab_inuse-- == cache->nr_objs)
+		list_move(&slab->lru, &cache->partial);
+	if (slab->slab_inuse)
+		return;
+	if (cache->nr_empty < EMPTY_SLABS_KEPT) {
+		cache->nr_empty++;
+		list_move(&slab->lru, &cache->empty);
+	} else {
+		cache->nr_slabs--;
+		list_move(&slab->lru, doomed);
+	}
+}
+
+static u64 destroy_slabs(struct kmem_cache *cache, struct list_head *doomed)
+{
+	struct page *slab, *next;
+	u64 pages = 0;
+
+	list_for_each_entry_safe(slab, next, doomed, struct page, lru) {
+		pages += (u64)1 << cache->order;
+		slab_destroy(cache, slab);
+	}
+	return pages;
+}
+
+static void give_objects(struct kmem_cache *cache, void **objs, unsigned nr)
+{
+	struct list_head doomed;
+	unsigned i;
+
+	list_init(&doomed);
+	lock_take(&cache->lock);
+	for (i = 0; i < nr; i++)
+		give_object(cache, objs[i], &doomed);
+	cache->nr_inuse -= nr;
+	lock_give(&cache->lock);
+	destroy_slabs(cache, &doomed);
+}
+
+/* --- magazines --- */
+
+static no_inline bool refill(struct kmem_cache *cache, struct magazine *mag)
+{
+	mag->count = take_objects(cache, mag->objs, (mag->capacity + 1) / 2);
+	return mag->count > 0;
+}
+
+/* Give the older half back. */
+static no_inline void spill(struct kmem_cache *cache, struct magazine *mag)
+{
+	unsigned nr = (mag->count + 1) / 2;
+
+	give_objects(cache, mag->objs, nr);
+	mag->count -= nr;
+	memmove(mag->objs, mag->objs + nr, mag->count * sizeof(void *));
+}
+
+static no_inline void *alloc_unbuffered(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+{
+	void *obj;
+
+	while (!take_objects(cache, &obj, 1))
+		if (!grow(cache, gfp))
+			return NULL;
+	if (cache->flags & SLAB_DEBUG_FLAGS)
+		slab_debug_alloc(cache, (u8 *)obj - cache->object_offset, caller);
+	return obj;
+}
+
+/* From the caller's magazine, filled from the slabs if need be; NULL: they are all full. */
+static inline void *alloc_buffered(struct kmem_cache *cache)
+{
+	struct magazine *mag = cache->magazines[phys_this_cpu(cache->phys)];
+	void *obj = NULL;
+
+	lock_take(&mag->lock);
+	if (likely(mag->count) || refill(cache, mag)) {
+		obj = mag->objs[--mag->count];
+		mag->allocated++;
+	}
+	lock_give(&mag->lock);
+	return obj;
+}
+
+static no_inline void *alloc_grown(struct kmem_cache *cache, gfp_t gfp)
+{
+	void *obj = NULL;
+
+	while (!obj && grow(cache, gfp))
+		obj = alloc_buffered(cache);
+	return obj;
+}
+
+void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+{
+	void *obj;
+
+	if (likely(cache->magazines)) {
+		obj = alloc_buffered(cache);
+		if (unlikely(!obj))
+			obj = alloc_grown(cache, gfp);
+	} else {
+		obj = alloc_unbuffered(cache, gfp, caller);
+	}
+	if (unlikely(gfp & __GFP_ZERO) && obj)
+		memset(obj, 0, cache->object_size);
+	return obj;
+}
+
+static no_inline void free_unbuffered(struct kmem_cache *cache, void *obj, const void *caller)
+{
+	if (cache->flags & SLAB_DEBUG_FLAGS)
+		slab_debug_free(cache, slab_of(cache, obj), (u8 *)obj - cache->object_offset,
+				caller);
+	give_objects(cache, &obj, 1);
+}
+
+void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
+{
+	struct magazine *mag;
+
+	if (unlikely(!cache->magazines)) {
+		free_unbuffered(cache, obj, caller);
+		return;
+	}
+	mag = cache->magazines[phys_this_cpu(cache->phys)];
+	lock_take(&mag->lock);
+	if (unlikely(mag->count == mag->capacity))
+		spill(cache, mag);
+	mag->objs[mag->count++] = obj;
+	mag->freed++;
+	lock_give(&mag->lock);
+}
+
+void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	return slab_alloc(cache, gfp, __builtin_return_address(0));
+}
+
+void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	return slab_alloc(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
+}
+
+void kmem_cache_free(struct kmem_cache *cache, void *obj)
+{
+	if (likely(obj))
+		slab_free(cache, obj, __builtin_return_address(0));
+}
+
+size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t nr, void **objs)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		objs[i] = slab_alloc(cache, gfp, __builtin_return_address(0));
+		if (!objs[i]) {
+			kmem_cache_free_bulk(cache, i, objs);
+			return 0;
+		}
+	}
+	return nr;
+}
+
+void kmem_cache_free_bulk(struct kmem_cache *cache, size_t nr, void **objs)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		kmem_cache_free(cache, objs[i]);
+}
+
+/* Give all magazines' objects back. In a machine with LOCK_OWNED only the caller's. */
+static void empty_magazines(struct kmem_cache *cache)
+{
+	unsigned cpu, self = phys_this_cpu(cache->phys);
+
+	for (cpu = 0; cache->magazines && cpu < cache->phys->nr_cpus; cpu++) {
+		struct magazine *mag = cache->magazines[cpu];
+
+		if (cache->phys->locks == LOCK_OWNED && cpu != self)
+			continue;
+		lock_take(&mag->lock);
+		give_objects(cache, mag->objs, mag->count);
+		mag->count = 0;
+		lock_give(&mag->lock);
+	}
+}
+
+u64 kmem_cache_shrink(struct kmem_cache *cache)
+{
+	struct list_head doomed;
+
+	empty_magazines(cache);
+	list_init(&doomed);
+	lock_take(&cache->lock);
+	list_splice_init(&cache->empty, &doomed);
+	cache->nr_slabs -= cache->nr_empty;
+	cache->nr_empty = 0;
+	lock_give(&cache->lock);
+	return destroy_slabs(cache, &doomed);
+}

@@ -1,0 +1,209 @@
+/*
+ * slab_test.c - kmem_cache and kmalloc: shapes, contents, accounting, debugging.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "kmem/kmalloc.h"
+#include "test/testram.h"
+
+static void boot(struct testram *t)
+{
+	testram_boot(t, (struct phys_config){ .nr_pages = MIB(64) });
+	assert_int_equal(kmem_boot(&t->phys), 0);
+}
+
+static void objects_are_apart(void **state)
+{
+	struct testram t;
+	struct kmem_cache *cache;
+	struct slab_info info;
+	u8 *objs[1000];
+	int i, j;
+
+	boot(&t);
+	cache = kmem_cache_create(&t.phys, "test", 72, 16, 0, NULL);
+	for (i = 0; i < 1000; i++) {
+		objs[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+		assert_int_equal((uintptr_t)objs[i] % 16, 0);
+		memset(objs[i], i, 72);
+	}
+	for (i = 0; i < 1000; i++)
+		for (j = 0; j < 72; j++)
+			assert_int_equal(objs[i][j], (u8)i);
+	kmem_cache_info(cache, &info);
+	assert_int_equal(info.active_objs, 1000);
+	assert_true(info.num_objs >= 1000);
+	assert_int_equal(info.object_size, 72);
+	for (i = 0; i < 1000; i++)
+		kmem_cache_free(cache, objs[i * 7 % 1000]);
+	kmem_cache_shrink(cache);
+	kmem_cache_info(cache, &info);
+	assert_int_equal(info.num_slabs, 0);
+	assert_int_equal(kmem_cache_destroy(cache), 0);
+	phys_check(&t.phys);
+	testram_end(&t);
+}
+
+static void leaks_keep_the_cache(void **state)
+{
+	struct testram t;
+	struct kmem_cache *cache;
+	void *obj;
+
+	boot(&t);
+	cache = kmem_cache_create(&t.phys, "leaky", 100, 0, 0, NULL);
+	obj = kmem_cache_alloc(cache, GFP_KERNEL);
+	assert_int_equal(kmem_cache_destroy(cache), -PHYS_EBUSY);
+	kmem_cache_free(cache, obj);
+	assert_int_equal(kmem_cache_destroy(cache), 0);
+	testram_end(&t);
+}
+
+static int constructed;
+static void construct(void *obj)
+{
+	constructed++;
+	memset(obj, 0x5a, 40);
+}
+
+static void constructors_run_once(void **state)
+{
+	struct testram t;
+	struct kmem_cache *cache;
+	u8 *obj;
+	int i, before;
+
+	boot(&t);
+	cache = kmem_cache_create(&t.phys, "ctor", 40, 0, 0, construct);
+	obj = kmem_cache_alloc(cache, GFP_KERNEL);
+	before = constructed;
+	assert_int_equal(obj[39], 0x5a);
+	for (i = 0; i < 100; i++) {
+		kmem_cache_free(cache, obj);
+		obj = kmem_cache_alloc(cache, GFP_KERNEL);
+	}
+	assert_int_equal(constructed, before);
+	testram_end(&t);
+}
+
+static void caches_merge(void **state)
+{
+	struct testram t;
+	struct kmem_cache *a, *b, *c;
+
+	boot(&t);
+	a = kmem_cache_create(&t.phys, "a", 60, 0, 0, NULL);
+	b = kmem_cache_create(&t.phys, "b", 64, 0, 0, NULL);
+	c = kmem_cache_create(&t.phys, "c", 64, 0, SLAB_NO_MERGE, NULL);
+	assert_ptr_equal(a, b);
+	assert_ptr_not_equal(a, c);
+	assert_int_equal(kmem_cache_destroy(a), 0);
+	kmem_cache_free(b, kmem_cache_alloc(b, GFP_KERNEL));
+	assert_int_equal(kmem_cache_destroy(b), 0);
+	testram_end(&t);
+}
+
+static void kmalloc_fits(void **state)
+{
+	struct testram t;
+	size_t size;
+	u8 *mem, *more;
+	u64 pages;
+
+	boot(&t);
+	for (size = 1; size < 40000; size += size / 7 + 1) {
+		mem = kmalloc(&t.phys, size, GFP_KERNEL);
+		assert_true(ksize(&t.phys, mem) >= size);
+		assert_true(ksize(&t.phys, mem) <= max_u64(8, 2 * size));
+		memset(mem, 1, size);
+		kfree(&t.phys, mem);
+	}
+	for (size = 8; size <= 4096; size *= 2) {
+		mem = kmalloc(&t.phys, size, GFP_KERNEL);
+		assert_int_equal((uintptr_t)mem % size, 0);
+		kfree(&t.phys, mem);
+	}
+	pages = kmem_slab_pages(&t.phys);
+	mem = kzalloc(&t.phys, 100000, GFP_KERNEL);
+	assert_int_equal(kmem_slab_pages(&t.phys), pages + 32);
+	assert_int_equal(mem[99999], 0);
+	mem[5] = 7;
+	more = krealloc(&t.phys, mem, 200000, GFP_KERNEL);
+	assert_int_equal(more[5], 7);
+	more = krealloc(&t.phys, more, 10, GFP_KERNEL);
+	assert_int_equal(more[5], 7);
+	kfree(&t.phys, more);
+	assert_int_equal(kmem_slab_pages(&t.phys), pages);
+	assert_null(kmalloc(&t.phys, KMALLOC_MAX_SIZE + 1, GFP_KERNEL));
+	assert_null(kmalloc_array(&t.phys, (size_t)1 << 60, 32, GFP_KERNEL));
+	kfree(&t.phys, kmalloc(&t.phys, 0, GFP_KERNEL));
+	kfree(&t.phys, NULL);
+	testram_end(&t);
+}
+
+static void debugging_finds_bugs(void **state)
+{
+	struct testram t;
+	struct kmem_cache *cache;
+	u8 *obj, *other;
+
+	boot(&t);
+	cache = kmem_cache_create(&t.phys, "debug", 50, 0, SLAB_DEBUG_ALL, NULL);
+	obj = kmem_cache_alloc(cache, GFP_KERNEL);
+	memset(obj, 1, 50);
+	kmem_cache_free(cache, obj);
+	EXPECT_PANIC(kmem_cache_free(cache, obj));
+	other = kmem_cache_alloc(cache, GFP_KERNEL);
+	other[50] = 1;
+	EXPECT_PANIC(kmem_cache_free(cache, other));
+	other[50] = 0xcc;
+	other[-1] = 1;
+	EXPECT_PANIC(kmem_cache_free(cache, other));
+	other[-1] = 0xcc;
+	EXPECT_PANIC(kmem_cache_free(cache, other + 8));
+	kmem_cache_free(cache, other);
+	other[3] = 1;
+	EXPECT_PANIC((void)!kmem_cache_alloc(cache, GFP_KERNEL));
+	testram_end(&t);
+}
+
+static void failures_lose_nothing(void **state)
+{
+	struct testram t;
+	struct kmem_cache *cache;
+	u64 nth, free_before;
+
+	boot(&t);
+	free_before = nr_free_pages(&t.phys);
+	for (nth = 1;; nth++) {
+		void *objs[300];
+		size_t got;
+
+		t.phys.fault = (struct phys_fault){ .nth = nth };
+		cache = kmem_cache_create(&t.phys, "sweep", 300, 0, SLAB_NO_MERGE, NULL);
+		got = cache ? kmem_cache_alloc_bulk(cache, GFP_KERNEL, 300, objs) : 0;
+		if (cache) {
+			kmem_cache_free_bulk(cache, got, objs);
+			assert_int_equal(kmem_cache_destroy(cache), 0);
+		}
+		if (!t.phys.fault.failed)
+			break;
+		assert_int_equal(got, 0);
+	}
+	assert_in_range(nth, 5, 100);
+	phys_check(&t.phys);
+	assert_true(nr_free_pages(&t.phys) + 4 >= free_before);
+	testram_end(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_are_apart),	 cmocka_unit_test(leaks_keep_the_cache),
+		cmocka_unit_test(constructors_run_once), cmocka_unit_test(caches_merge),
+		cmocka_unit_test(kmalloc_fits),		 cmocka_unit_test(debugging_finds_bugs),
+		cmocka_unit_test(failures_lose_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+"""reports.py - the report: its keys, what its numbers must satisfy, OOM kills, determinism.
+
+SPDX-License-Identifier: MIT
+"""
+import json
+import os
+
+from harness import PYTHON, check, expect, expect_status, Failure
+
+KEYS = {
+    'quire': str, 'command': list, 'exit_status': int, 'wall_s': (int, float),
+    'user_s': (int, float), 'sys_s': (int, float), 'ram_kb': int, 'rss': dict, 'vmstat': dict,
+    'faults': dict, 'swap': dict, 'oom': list, 'calls': dict, 'quire_s': (int, float),
+    'unhandled': dict,
+}
+COUNTERS = ('pgfault', 'pgmajfault', 'pgscan_kswapd', 'pgscan_direct', 'pgsteal_kswapd',
+            'pgsteal_direct', 'pswpin', 'pswpout', 'workingset_refault_anon',
+            'workingset_refault_file', 'oom_kill', 'pgfree')
+DICT = '''
+d = {i: str(i) * 3 for i in range(300000)}
+print(sum(len(v) for v in d.values()))
+'''
+
+
+def need(report, key, kind):
+    if key not in report:
+        raise Failure(f'the report has no {key}')
+    if not isinstance(report[key], kind) or isinstance(report[key], bool):
+        raise Failure(f'{key} is {report[key]!r}')
+
+
+@check('report-keys')
+def report_keys(bench):
+    """the JSON report has every promised key, and the numbers fit each other"""
+    run = bench.on_quire([bench.compile('hog'), '48', 'rewrite', '1'], 24576)
+    expect_status(run, 0)
+    report = run.report
+    for key, kind in KEYS.items():
+        need(report, key, kind)
+    for kind in ('anon', 'file', 'pagetables', 'kernel'):
+        need(report['rss'], kind, dict)
+        peak, mean = report['rss'][kind]['peak_kb'], report['rss'][kind]['mean_kb']
+        expect(0 <= mean <= peak <= report['ram_kb'], f'rss of {kind}: mean {mean}, peak {peak}')
+    for name in COUNTERS:
+        need(report['vmstat'], name, int)
+    for name in ('zero', 'file', 'swapin', 'cow', 'soft'):
+        need(report['faults'], name, int)
+    vm, swap = report['vmstat'], report['swap']
+    expect(report['command'][-1] == '1', f'command is {report["command"]}')
+    expect(vm['pgfault'] >= vm['pgmajfault'] > 0, 'pgfault and pgmajfault do not fit')
+    expect(swap['out_pages'] == vm['pswpout'] > 5000, f'swapped out {swap["out_pages"]} pages')
+    expect(swap['in_pages'] == vm['pswpin'] > 5000, f'swapped in {swap["in_pages"]} pages')
+    expect(swap['peak_kb'] >= 48 * 1024 - report['ram_kb'], f'swap peak {swap["peak_kb"]} kB')
+    expect(vm['pgsteal_kswapd'] + vm['pgsteal_direct'] >= 5000, 'hardly a page was reclaimed')
+    expect(report['faults']['zero'] > 0 and report['faults']['file'] > 0, 'no zero or file faults')
+    expect(report['rss']['anon']['peak_kb'] > 12000, 'anonymous RSS is too small')
+    expect('mmap' in report['calls'] and report['calls']['mmap']['count'] > 0, 'no mmap call')
+    expect(0 < report['quire_s'] < report['wall_s'] * 4, f'quire_s is {report["quire_s"]}')
+
+
+@check('report-text')
+def report_text(bench):
+    """the text report names the figures a person looks for"""
+    path = os.path.join(bench.tmp, 'report.txt')
+    run = bench.launch([bench.quire, 'run', '--mem', '24M', '--swap', '256M', '--report', path,
+                        '--', bench.compile('hog'), '48'])
+    expect_status(run, 0)
+    with open(path, encoding='utf-8') as f:
+        text = f.read().lower()
+    for word in ('wall', 'user', 'rss', 'anon', 'file', 'page tables', 'fault', 'major', 'swap',
+                 'reclaim', 'oom'):
+        expect(word in text, f'the report does not say {word!r}')
+    expect(max(len(line) for line in text.splitlines()) <= 100, 'a line is over 100 columns')
+
+
+@check('report-json-stderr')
+def json_on_stderr(bench):
+    """--json without --report writes JSON to standard error"""
+    run = bench.launch([bench.quire, 'run', '--mem', '24M', '--json', '--', '/bin/true'])
+    expect_status(run, 0)
+    report = json.loads(run.stderr.decode())
+    expect(report['exit_status'] == 0, 'no exit_status')
+
+
+@check('verbose')
+def verbose(bench):
+    """--verbose prints the boot lines as Linux does"""
+    run = bench.launch([bench.quire, 'run', '--mem', '64M', '--verbose', '--', '/bin/true'])
+    expect_status(run, 0)
+    expect(b'Memory: ' in run.stderr and b'available' in run.stderr, 'no Memory: line')
+
+
+@check('progress')
+def progress(bench):
+    """--progress shows RSS, free memory, swap and faults"""
+    run = bench.launch([bench.quire, 'run', '--mem', '24M', '--swap', '128M', '--progress', '--',
+                        bench.compile('hog'), '32', 'sleep', '2500'])
+    expect_status(run, 0)
+    text = run.stderr.decode(errors='replace').lower()
+    for word in ('rss', 'free', 'swap', 'fault'):
+        expect(word in text, f'no {word!r} on the progress line')
+
+
+@check('oom')
+def oom(bench):
+    """without swap a program that wants more than RAM is killed, and the report names it"""
+    run = bench.on_quire([bench.compile('hog'), '96'], 32768, 0)
+    expect_status(run, 137)
+    expect(run.counter('oom_kill') == 1, f'oom_kill is {run.counter("oom_kill")}')
+    victims = run.report['oom']
+    expect(len(victims) == 1, f'{len(victims)} OOM kills in the report')
+    expect(victims[0]['comm'] == 'hog', f'the victim is {victims[0]}')
+    expect(victims[0]['points'] > 4000, f'its points are {victims[0]["points"]}')
+
+
+@check('oom-child')
+def oom_child(bench):
+    """the largest process dies, the shell and a small one live on"""
+    hog = bench.compile('hog')
+    script = f'{hog} 4 sleep 1500 & {hog} 96; echo "status $?"; wait $!; echo "other $?"'
+    run = bench.on_quire(['/bin/bash', '-c', script], 32768, 0)
+    expect_status(run, 0)
+    expect(b'status 137' in run.stdout and b'other 0' in run.stdout, f'printed {run.stdout!r}')
+    expect([v['comm'] for v in run.report['oom']] == ['hog'], f'victims {run.report["oom"]}')
+
+
+@check('oom-adj')
+def oom_adj(bench):
+    """oom_score_adj decides: a small process that offers itself dies first"""
+    hog = bench.compile('hog')
+    script = f'''
+{hog} 8 adj 1000 sleep 4000 & offered=$!
+sleep 1
+{hog} 24 adj -900 >/dev/null; echo "other $?"
+wait $offered; echo "offered $?"
+'''
+    run = bench.on_quire(['/bin/bash', '-c', script], 32768, 0)
+    expect_status(run, 0)
+    expect(run.stdout.split() == [b'other', b'0', b'offered', b'137'], f'printed {run.stdout!r}')
+
+
+@check('deterministic', timeout=90)
+def deterministic(bench):
+    """with --seed a single-threaded program gives the same counters each time"""
+    path = bench.write('d.py', DICT)
+    reports = []
+    for _ in range(3):
+        run = bench.on_quire([PYTHON, path], 24576, flags=('--seed', '7'))
+        expect_status(run, 0)
+        reports.append(run.report)
+    for key in ('vmstat', 'faults', 'swap'):
+        for other in reports[1:]:
+            different = {name: (value, other[key].get(name))
+                         for name, value in reports[0][key].items()
+                         if value != other[key].get(name)}
+            if different:
+                raise Failure(f'{key} differs: {dict(list(different.items())[:6])}')
+    return f'{reports[0]["vmstat"]["pgfault"]} faults each time'
+
+
+@check('deterministic-oom', timeout=60)
+def deterministic_oom(bench):
+    """with --seed the OOM killer chooses the same victim, at the same point"""
+    hog = bench.compile('hog')
+    seen = set()
+    for _ in range(3):
+        run = bench.on_quire([hog, '96'], 32768, 8192, flags=('--seed', '3'))
+        expect_status(run, 137)
+        seen.add((run.report['oom'][0]['comm'], run.report['oom'][0]['points'],
+                  run.counter('pgfault')))
+    expect(len(seen) == 1, f'different each time: {seen}')
+
+
+@check('set')
+def knobs(bench):
+    """--set swappiness=0 swaps no anonymous page while file pages can go"""
+    script = f'''
+cat {PYTHON} >/dev/null
+exec {PYTHON} -c 'print(len(bytearray(6000000)))'
+'''
+    run = bench.on_quire(['/bin/sh', '-c', script], 32768, flags=('--set', 'swappiness=0'))
+    expect_status(run, 0)
+    expect(run.counter('pswpout') == 0, f'{run.counter("pswpout")} pages swapped out')

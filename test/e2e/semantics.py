@@ -1,0 +1,84 @@
+"""semantics.py - small C programs, each hard on one promise of the memory manager.
+
+Each runs natively and on Quire, with plenty of RAM and with little, and must print the same.
+
+SPDX-License-Identifier: MIT
+"""
+from harness import check, expect, expect_status, Failure, program
+
+PLENTY, SHORT = '64M', '12M'
+
+
+def small(stem, *arguments, name=None, mem=(PLENTY, SHORT), **kwargs):
+    """Registers test/e2e/<stem>.c, run with the arguments, as a program."""
+    def prepare(bench):
+        return [bench.compile(stem), *arguments]
+    prepare.__doc__ = DOCS.get(name or stem, DOCS[stem if stem in DOCS else name])
+    program(name or stem, mem=mem, **{'timeout': 40, **kwargs})(prepare)
+
+
+DOCS = {
+    'segv': 'bad accesses: signal, si_code, si_addr, sigaltstack',
+    'segv-end': 'an unhandled bad access ends with 139',
+    'cow': 'a family of processes checks copy-on-write',
+    'memcalls': 'random memory calls, and what each page permits and holds',
+    'edges': 'wrong arguments, holes, overlaps, limits, brk: the errnos',
+    'signals': 'signals in faults, in calls and in forks; children, threads',
+    'spawn': 'posix_spawn, vfork, exec from threads, exec failures',
+    'threads': 'hundreds of threads, futexes on cold pages',
+    'reserve': 'reservations of terabytes, sparsely used',
+    'shared': 'MAP_SHARED, System V, POSIX and memfd memory between processes',
+    'filemap': 'private and shared file mappings, write-back, truncation',
+    'inout': 'system calls on memory that is not there',
+    'stack': 'deep stacks, jumps, coroutines, RLIMIT_STACK',
+    'jit': 'code written at run time, dlopen',
+    'selfproc': '/proc/self as the program sees it',
+    'hog': 'every page written and checked, three times over',
+}
+
+small('segv')
+small('segv', 'end', name='segv-end', mem=(PLENTY,))
+small('cow', '1200', '4')
+for seed in range(1, 9):
+    small('memcalls', str(seed), '1500', name=f'memcalls-{seed}',
+          quick=(PLENTY, SHORT) if seed < 4 else ())
+for seed in (11, 12):
+    small('memcalls', str(seed), '1500', 'mincore', name=f'memcalls-{seed}', mem=(PLENTY,))
+small('edges', mem=(PLENTY,))
+small('signals')
+small('spawn')
+small('threads', '300', '300', mem=(PLENTY, '24M'), timeout=60)
+small('reserve', mem=(PLENTY, '24M'))
+small('shared')
+small('filemap')
+small('inout', '20')
+small('stack', mem=(PLENTY, '16M'))
+small('jit')
+small('selfproc', 'one', 'two words', mem=(PLENTY,))
+small('hog', '48', 'rewrite', '2', name='hog', mem=(PLENTY, '16M'))
+
+
+@check('refused')
+def refused(bench):
+    """what could escape the RAM limit is refused, and the report names it"""
+    run = bench.on_quire([bench.compile('refused')])
+    expect_status(run, 0)
+    for line in run.stdout.decode().splitlines():
+        name, answer = line.rsplit(' ', 1)
+        if name in ('userfaultfd', 'io_uring_setup', 'swapon') and answer != 'refused':
+            raise Failure(f'{name} was {answer}')
+    named = set(run.report['unhandled']) | set(run.report['calls'])
+    for name in ('userfaultfd', 'io_uring_setup', 'swapon'):
+        expect(name in named, f'the report does not name {name}')
+
+
+@check('escape')
+def escape(bench):
+    """while a program uses 4 times the RAM, no more than RAM and a little is used on the host"""
+    mem_kb, little_kb = 32768, 65536
+    peak = bench.native([bench.quire, 'run', '--mem', f'{mem_kb}K', '--swap', '512M', '--quiet',
+                         '--', bench.compile('hog'), '128', 'rewrite', '2'], multi=True)
+    expect_status(peak, 0)
+    if peak.peak_kb > mem_kb + little_kb:
+        raise Failure(f'{peak.peak_kb} kB of host memory for a machine of {mem_kb} kB')
+    return f'{peak.peak_kb} kB of host memory for a machine of {mem_kb} kB'

@@ -1,0 +1,113 @@
+/*
+ * fork.c - a copy of an address space.
+ *
+ * How     Areas are copied in order; entries of private pages lose write access on both sides, and
+ *         each page and slot gets one user more. Shared objects need no entries: they fault in
+ *         again. The back end write-protects the parent's ranges before the copy is used.
+ * Why     Linux: dup_mmap(), copy_page_range().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "base/check.h"
+#include "base/errno.h"
+#include "call/call.h"
+#include "space/mm.h"
+#include "space/rmap.h"
+#include "space/vma.h"
+#include "store/mapping.h"
+#include "store/state.h"
+
+static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *pte)
+{
+	struct machine *m = parent->machine;
+	pte_t *to = table_get(&child->table, addr);
+
+	if (!to)
+		return -ENOMEM;
+	if (!pte_present(*pte)) {
+		swap_dup(&m->swap, pte_slot(*pte));
+		table_set(&child->table, to, *pte);
+		mm_count(child, MM_SWAPENTS, 1);
+		return 0;
+	}
+	if (*pte & PTE_DIRTY)
+		page_set(pfn_to_page(&m->phys, pte_pfn(*pte)), PG_dirty);
+	*pte &= ~(PTE_WRITE | PTE_DIRTY);
+	table_set(&child->table, to, *pte);
+	rmap_add(m, pfn_to_page(&m->phys, pte_pfn(*pte)));
+	mm_count(child, mm_counter_of(pfn_to_page(&m->phys, pte_pfn(*pte))), 1);
+	return 0;
+}
+
+/* Entries of one area; ranges that were writable are write-protected. */
+static int copy_entries(struct vma *from, struct mm *child)
+{
+	struct mm *parent = from->mm;
+	vaddr_t addr = from->start, run = 0, run_end = 0;
+	pte_t *pte;
+	int err = 0;
+
+	for (; !err && (pte = table_next(&parent->table, &addr, from->end)); addr += PAGE_SIZE) {
+		bool writable = pte_young(*pte) && (*pte & PTE_WRITE);
+
+		err = copy_entry(parent, child, addr, pte);
+		if (!writable)
+			continue;
+		if (run && run_end == addr) {
+			run_end += PAGE_SIZE;
+			continue;
+		}
+		if (run)
+			parent->machine->mmu->write_protect(parent, run, run_end);
+		run = addr;
+		run_end = addr + PAGE_SIZE;
+	}
+	if (run)
+		parent->machine->mmu->write_protect(parent, run, run_end);
+	return err;
+}
+
+static int copy_area(struct vma *from, struct mm *child)
+{
+	struct vma_desc d = { .start = from->start, .end = from->end,
+			      .flags = from->flags & ~(u32)VM_LOCKED, .pgoff = from->pgoff,
+			      .mapping = from->mapping,
+			      .anon_vma = from->flags & VM_WIPEONFORK ? NULL : from->anon_vma };
+
+	if (from->flags & VM_DONTCOPY)
+		return 0;
+	if (!vma_add(child, &d))
+		return -ENOMEM;
+	if (from->flags & VM_WIPEONFORK)
+		return 0;
+	if ((from->flags & VM_SHARED) && !from->anon_vma)
+		return 0;
+	return copy_entries(from, child);
+}
+
+struct mm *call_fork(struct mm *parent)
+{
+	struct mm *child = mm_create(parent->machine);
+	struct vma *vma;
+
+	if (!child)
+		return NULL;
+	child->start_brk = parent->start_brk;
+	child->brk = parent->brk;
+	child->start_stack = parent->start_stack;
+	child->mmap_base = parent->mmap_base;
+	child->mmap_low = parent->mmap_low;
+	child->rlimit_as = parent->rlimit_as;
+	child->rlimit_data = parent->rlimit_data;
+	child->rlimit_stack = parent->rlimit_stack;
+	child->rlimit_memlock = parent->rlimit_memlock;
+	child->oom_score_adj = parent->oom_score_adj;
+	child->uid = parent->uid;
+	memcpy(child->comm, parent->comm, sizeof(child->comm));
+	for (vma = vma_first(parent); vma; vma = vma_next(vma))
+		if (copy_area(vma, child) < 0) {
+			mm_destroy(child);
+			return NULL;
+		}
+	return child;
+}

@@ -1,0 +1,99 @@
+/*
+ * protect.c - mprotect.
+ *
+ * How     Areas are cut at the borders, their flags change, entries lose what is no longer
+ *         allowed. Nothing gains access here: a write that became legal faults first, because the
+ *         page may be shared.
+ * Why     Linux: mm/mprotect.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "base/check.h"
+#include "base/errno.h"
+#include "call/call.h"
+#include "space/mm.h"
+#include "space/unmap.h"
+#include "space/vma.h"
+#include "store/state.h"
+
+/* Every page of the range is in an area that may be given these rights. */
+static int check_areas(struct mm *mm, vaddr_t start, vaddr_t end, u32 access)
+{
+	struct vma *vma = vma_at(mm, start);
+
+	for (; vma; vma = vma_next(vma)) {
+		if (access & ~(vma->flags >> 4) & VM_ACCESS)
+			return -EACCES;
+		if (vma->end >= end)
+			return 0;
+		if (!vma_next(vma) || vma_next(vma)->start != vma->end)
+			return -ENOMEM;
+	}
+	return -ENOMEM;
+}
+
+/* The entries follow the area: no write where it forbids it, NX as it says; all become old. */
+static void change_entries(struct mm *mm, vaddr_t start, vaddr_t end, u32 flags)
+{
+	vaddr_t addr = start;
+	pte_t *pte;
+
+	for (; (pte = table_next(&mm->table, &addr, end)); addr += PAGE_SIZE) {
+		pte_t entry = *pte;
+
+		if (!pte_present(entry))
+			continue;
+		if (entry & PTE_DIRTY)
+			page_set(pfn_to_page(&mm->machine->phys, pte_pfn(entry)), PG_dirty);
+		entry &= ~(PTE_ACCESSED | PTE_NX);
+		if (!(flags & VM_WRITE))
+			entry &= ~(PTE_WRITE | PTE_DIRTY);
+		table_set(&mm->table, pte, entry | (flags & VM_EXEC ? 0 : PTE_NX));
+	}
+}
+
+s64 call_mprotect(struct mm *mm, vaddr_t addr, u64 len, u32 prot)
+{
+	vaddr_t end = addr + align_up(len, PAGE_SIZE);
+	u32 access = prot & VM_ACCESS;
+	struct vma *vma;
+	int err;
+
+	if ((addr & ~PAGE_MASK) || (prot & ~(VM_ACCESS | 8u | CALL_PROT_GROWSDOWN | CALL_PROT_GROWSUP)))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	if (end <= addr)
+		return -ENOMEM;
+	if (prot & CALL_PROT_GROWSDOWN) {
+		vma = vma_at(mm, addr);
+		if (!vma || !(vma->flags & VM_GROWSDOWN))
+			return -EINVAL;
+		addr = vma->start;
+	}
+	err = check_areas(mm, addr, end, access);
+	if (!err)
+		err = vma_cut(mm, addr, end);
+	if (err)
+		return err;
+	while (addr < end) {
+		vaddr_t next;
+
+		vma = vma_at(mm, addr);
+		next = vma->end;
+		if ((vma->flags & VM_ACCESS) != access) {
+			u32 flags = (vma->flags & ~(u32)VM_ACCESS) | access;
+
+			if ((flags & (VM_WRITE | VM_SHARED | VM_NORESERVE)) == VM_WRITE)
+				flags |= VM_ACCOUNT;
+			change_entries(mm, addr, next, flags);
+			vma = vma_set_flags(vma, flags);
+			if (mm->machine->mmu->area_changed(mm, vma, addr, next) < 0)
+				return -ENOMEM;
+		} else {
+			vma_set_flags(vma, vma->flags);
+		}
+		addr = next;
+	}
+	return 0;
+}

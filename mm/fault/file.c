@@ -1,0 +1,168 @@
+/*
+ * file.c - an access to an object's page: file contents, or shared memory.
+ *
+ * How     The page is found in the cache, or read. A write to a private area gets a copy at once.
+ *         Otherwise the page is mapped together with its neighbours in the cache (fault-around),
+ *         as far as they are contiguous in the area and their entries are empty.
+ * Why     Linux: do_read_fault(), do_cow_fault(), do_shared_fault(), filemap_map_pages(), shmem_fault().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "base/check.h"
+#include "base/errno.h"
+#include "fault/fault.h"
+#include "space/mm.h"
+#include "space/rmap.h"
+#include "space/unmap.h"
+#include "space/vma.h"
+#include "store/mapping.h"
+#include "store/readahead.h"
+#include "store/state.h"
+
+static enum readahead_hint hint_of(const struct vma *vma)
+{
+	if (vma->flags & VM_RAND_READ)
+		return READAHEAD_RANDOM;
+	return vma->flags & VM_SEQ_READ ? READAHEAD_SEQUENTIAL : READAHEAD_NORMAL;
+}
+
+/* Shared memory: the page comes back from its swap slot, or is new and zero. */
+static enum fault_result shmem_bring(struct fault *f, u64 index)
+{
+	struct machine *m = f->mm->machine;
+	struct mapping *map = f->vma->mapping;
+	void *old = radix_get(&map->pages, index), *shadow;
+	u64 slot = old ? radix_shadow_stamp(old) : 0;
+	struct page *page = fault_alloc(f);
+
+	if (!page)
+		return FAULT_OOM;
+	if (slot) {
+		page->private = slot;
+		swap_read(&m->swap, &page, 1);
+		page->private = 0;
+		f->major = true;
+		if (!page_test(page, PG_uptodate)) {
+			page_put(m, page);
+			return FAULT_SIGBUS;
+		}
+	} else {
+		memset(page_address(&m->phys, page), 0, PAGE_SIZE);
+	}
+	page->flags |= PAGE_FLAG(PG_uptodate) | PAGE_FLAG(PG_dirty);
+	if (mapping_insert(map, index, page, &shadow) < 0) {
+		page_put(m, page);
+		return FAULT_OOM;
+	}
+	if (slot)
+		swap_put(&m->swap, slot);
+	page_lru_add(m, page);
+	page_put(m, page);
+	return FAULT_NEXT;
+}
+
+static enum fault_result bring(struct fault *f, u64 index)
+{
+	int err;
+
+	if (f->vma->mapping->kind == MAPPING_SHMEM)
+		return shmem_bring(f, index);
+	err = readahead_fault(f->vma->mapping, index, hint_of(f->vma));
+	f->major = true;
+	return err == -ENOMEM ? FAULT_OOM : err ? FAULT_SIGBUS : FAULT_NEXT;
+}
+
+/* A private write: the copy is mapped, the cache's page is not. */
+static enum fault_result copy_private(struct fault *f, struct page *from)
+{
+	struct machine *m = f->mm->machine;
+	struct page *page;
+
+	if (anon_vma_prepare(f->vma) < 0)
+		return FAULT_OOM;
+	from->refcount++;
+	page = fault_alloc(f);
+	if (page) {
+		memcpy(page_address(&m->phys, page), page_address(&m->phys, from), PAGE_SIZE);
+		page_set(page, PG_uptodate);
+		rmap_new_anon(page, f->vma, f->addr);
+		fault_set(f, f->addr, f->pte, page, fault_bits(f->vma, true));
+		page_lru_add(m, page);
+		stat_inc(&m->phys.stat, QUIRE_FAULT_COW);
+	}
+	page_put(m, from);
+	f->start = f->addr;
+	f->end = f->addr + PAGE_SIZE;
+	return page ? FAULT_DONE : FAULT_OOM;
+}
+
+/* A cached page that can be mapped at addr, where nothing is yet. */
+static struct page *mappable(struct fault *f, vaddr_t addr)
+{
+	pte_t *pte = table_find(&f->mm->table, addr);
+	u64 index = vma_index(f->vma, addr);
+	struct page *page;
+
+	if ((pte && *pte) || index >= mapping_pages(f->vma->mapping))
+		return NULL;
+	page = mapping_find(f->vma->mapping, index);
+	return page && page_test(page, PG_uptodate) ? page : NULL;
+}
+
+static bool map_one(struct fault *f, vaddr_t addr, struct page *page)
+{
+	bool shared = f->vma->flags & VM_SHARED;
+	pte_t *pte;
+
+	page->refcount++;
+	pte = table_get(&f->mm->table, addr);
+	if (!pte) {
+		page_put(f->mm->machine, page);
+		return false;
+	}
+	fault_set(f, addr, pte, page, fault_bits(f->vma, shared));
+	return true;
+}
+
+/* Maps the page and its cached neighbours. Linux: filemap_map_pages(). */
+static enum fault_result map_around(struct fault *f, struct page *page)
+{
+	u64 around = max_u64(PAGE_SIZE, f->mm->machine->knobs.fault_around_bytes);
+	vaddr_t low = max_u64(f->vma->start, f->addr & ~(around - 1));
+	vaddr_t high = min_u64(f->vma->end, (f->addr & ~(around - 1)) + around);
+
+	if (!map_one(f, f->addr, page))
+		return FAULT_OOM;
+	f->start = f->addr;
+	f->end = f->addr + PAGE_SIZE;
+	while (f->start > low && (page = mappable(f, f->start - PAGE_SIZE)) &&
+	       map_one(f, f->start - PAGE_SIZE, page))
+		f->start -= PAGE_SIZE;
+	while (f->end < high && (page = mappable(f, f->end)) && map_one(f, f->end, page))
+		f->end += PAGE_SIZE;
+	return FAULT_DONE;
+}
+
+enum fault_result fault_file(struct fault *f)
+{
+	u64 index = vma_index(f->vma, f->addr);
+	struct page *page;
+	enum fault_result r;
+
+	if (index >= mapping_pages(f->vma->mapping))
+		return FAULT_SIGBUS;
+	page = mapping_find(f->vma->mapping, index);
+	if (!page) {
+		r = bring(f, index);
+		if (r != FAULT_NEXT)
+			return r;
+		page = mapping_find(f->vma->mapping, index);
+		invariant(F1, page);
+	}
+	if (f->access == ACCESS_WRITE && !(f->vma->flags & VM_SHARED))
+		return copy_private(f, page);
+	r = map_around(f, page);
+	if (r == FAULT_DONE)
+		stat_inc(&f->mm->machine->phys.stat, QUIRE_FAULT_FILE);
+	return r;
+}

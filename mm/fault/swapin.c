@@ -1,0 +1,228 @@
+/*
+ * swapin.c - the entry names a swap slot: bring the page back, with those that lie around it.
+ *
+ * How     A page in the swap cache is mapped at once, a minor fault. Otherwise a window of entries
+ *         around the fault is read: its size follows how many of the last window's pages were
+ *         used, from 1 to 2^page-cluster, and its direction follows the faults. Pages read ahead
+ *         stay in the cache, marked; the first one used brings its cached neighbours with it.
+ *         A page read for reading keeps its slot until it is written to.
+ * Why     Linux: do_swap_page(), swap_vma_readahead(), __swapin_nr_pages().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "base/check.h"
+#include "base/errno.h"
+#include "fault/fault.h"
+#include "space/mm.h"
+#include "space/rmap.h"
+#include "space/unmap.h"
+#include "space/vma.h"
+#include "store/state.h"
+
+/* The number of pages to read. Linux: __swapin_nr_pages(). */
+static unsigned int window_pages(struct fault *f, unsigned int most)
+{
+	struct swap_ra *ra = &f->vma->swap_ra;
+	unsigned int pages = ra->hits + 2, last = ra->win / 2;
+
+	if (most <= 1)
+		return 1;
+	if (pages == 2) {
+		/* No hits: go on only if this fault is next to the last one. */
+		if (f->addr != ra->addr + PAGE_SIZE && f->addr + PAGE_SIZE != ra->addr)
+			pages = 1;
+	} else {
+		unsigned int pow = 4;
+
+		while (pow < pages)
+			pow <<= 1;
+		pages = pow;
+	}
+	pages = (unsigned int)min_u64(pages, most);
+	return (unsigned int)max_u64(pages, last);
+}
+
+/* Where the window lies: ahead of the faults' direction, within area and leaf. */
+static void place_window(struct fault *f, unsigned int pages, vaddr_t *low, vaddr_t *high)
+{
+	struct swap_ra *ra = &f->vma->swap_ra;
+	vaddr_t leaf = f->addr & ~(PAGE_SIZE * TABLE_ENTRIES - 1);
+	u64 before = f->addr == ra->addr + PAGE_SIZE ? 0 :
+		     f->addr + PAGE_SIZE == ra->addr ? pages - 1 : (pages - 1) / 2;
+	vaddr_t first = f->addr - min_u64(before << PAGE_SHIFT, f->addr - leaf);
+
+	*low = max_u64(max_u64(first, leaf), f->vma->start);
+	*high = min_u64(min_u64(first + ((u64)pages << PAGE_SHIFT), leaf + PAGE_SIZE * TABLE_ENTRIES),
+			f->vma->end);
+}
+
+/* Did the page belong to the working set when it was evicted? Linux: workingset_refault(). */
+static void note_refault(struct machine *m, struct page *page, void *shadow)
+{
+	struct lruvec *lru = page_lruvec(&m->phys, page);
+	u64 distance, set;
+
+	if (!shadow)
+		return;
+	distance = lru->nonresident_age - radix_shadow_stamp(shadow);
+	set = lru->nr[LRU_ACTIVE_FILE] + lru->nr[LRU_INACTIVE_FILE] + lru->nr[LRU_ACTIVE_ANON];
+	stat_inc(&m->phys.stat, WORKINGSET_REFAULT_ANON);
+	if (distance > set)
+		return;
+	page_set(page, PG_active);
+	lru->nonresident_age++;
+	stat_inc(&m->phys.stat, WORKINGSET_ACTIVATE_ANON);
+}
+
+/* A page for the slot, in the cache, not read yet; NULL if there is one already, or no memory. */
+static struct page *cache_page(struct fault *f, vaddr_t addr, u64 slot, bool hard)
+{
+	struct machine *m = f->mm->machine;
+	struct page *page;
+	void *shadow;
+
+	if (swap_cache_find(&m->swap, slot))
+		return NULL;
+	page = hard ? fault_alloc(f) : alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, 0);
+	if (!page)
+		return NULL;
+	page_prepare(page);
+	if (swap_cache_insert(&m->swap, slot, page, &shadow) < 0) {
+		store_page_put(m, page);
+		return NULL;
+	}
+	rmap_new_anon(page, f->vma, addr);
+	note_refault(m, page, shadow);
+	return page;
+}
+
+/* Reads the window; the wanted page, or NULL without memory. */
+static struct page *read_window(struct fault *f, u64 slot)
+{
+	struct machine *m = f->mm->machine;
+	struct page *batch[SWAP_BATCH];
+	struct page *wanted = cache_page(f, f->addr, slot, true);
+	unsigned int nr = 0, i;
+	vaddr_t addr, high;
+	pte_t *pte;
+
+	if (!wanted)
+		return NULL;
+	i = window_pages(f, (unsigned int)min_u64(1u << m->knobs.page_cluster, SWAP_BATCH));
+	place_window(f, i, &addr, &high);
+	f->vma->swap_ra.win = i;
+	f->vma->swap_ra.hits = 0;
+	for (; (pte = table_next(&f->mm->table, &addr, high)); addr += PAGE_SIZE) {
+		struct page *page = NULL;
+
+		if (addr == f->addr)
+			page = wanted;
+		else if (pte_is_swap(*pte))
+			page = cache_page(f, addr, pte_slot(*pte), false);
+		if (page)
+			batch[nr++] = page;
+		if (page && page != wanted) {
+			page_set(page, PG_readahead);
+			stat_inc(&m->phys.stat, SWAP_RA);
+		}
+	}
+	if (swap_read(&m->swap, batch, nr))
+		f->major = true;
+	for (i = 0; i < nr; i++) {
+		page_lru_add(m, batch[i]);
+		if (batch[i] != wanted)
+			page_put(m, batch[i]); /* the cache keeps it */
+	}
+	return wanted;
+}
+
+/* Maps a cached page at its entry; takes the caller's reference over. */
+static void map_cached(struct fault *f, vaddr_t addr, pte_t *pte, struct page *page, bool write)
+{
+	struct swap *s = &f->mm->machine->swap;
+	u64 slot = pte_slot(*pte);
+	bool last = swap_count(s, slot) == 2 && page->mapcount == 0;
+
+	swap_put(s, slot);
+	mm_count(f->mm, MM_SWAPENTS, -1);
+	if (last && (write || swap_full(s))) {
+		swap_cache_delete(s, page, NULL);
+		page_set(page, PG_dirty);
+		write = true;
+	} else {
+		write = false;
+	}
+	fault_set(f, addr, pte, page, fault_bits(f->vma, write));
+}
+
+/* Neighbours that were read ahead and are still in the cache. */
+static struct page *cached_neighbour(struct fault *f, vaddr_t addr, pte_t **pte)
+{
+	struct page *page;
+
+	*pte = table_find(&f->mm->table, addr);
+	if (!*pte || !pte_is_swap(**pte))
+		return NULL;
+	page = swap_cache_find(&f->mm->machine->swap, pte_slot(**pte));
+	return page && page_test(page, PG_uptodate) && page_test(page, PG_readahead) ? page : NULL;
+}
+
+static void use_readahead(struct fault *f, struct page *page)
+{
+	page_clear(page, PG_readahead);
+	f->vma->swap_ra.hits++;
+	stat_inc(&f->mm->machine->phys.stat, SWAP_RA_HIT);
+}
+
+/* The first hit in a window proves it right: the rest is mapped with it. */
+static void map_neighbours(struct fault *f)
+{
+	bool write = f->access == ACCESS_WRITE;
+	struct page *page;
+	pte_t *pte;
+
+	for (; f->end < f->vma->end && (page = cached_neighbour(f, f->end, &pte)); f->end += PAGE_SIZE) {
+		use_readahead(f, page);
+		page->refcount++;
+		map_cached(f, f->end, pte, page, write);
+	}
+	for (; f->start > f->vma->start && (page = cached_neighbour(f, f->start - PAGE_SIZE, &pte));
+	     f->start -= PAGE_SIZE) {
+		use_readahead(f, page);
+		page->refcount++;
+		map_cached(f, f->start - PAGE_SIZE, pte, page, write);
+	}
+}
+
+enum fault_result fault_swapin(struct fault *f)
+{
+	struct machine *m = f->mm->machine;
+	u64 slot = pte_slot(*f->pte);
+	struct page *page = swap_cache_find(&m->swap, slot);
+	bool hit = false;
+
+	if (page) {
+		page->refcount++;
+		hit = page_test(page, PG_readahead);
+		if (hit)
+			use_readahead(f, page);
+	} else {
+		page = read_window(f, slot);
+		if (!page)
+			return FAULT_OOM;
+	}
+	f->vma->swap_ra.addr = f->addr;
+	if (!page_test(page, PG_uptodate)) {
+		page_put(m, page);
+		return FAULT_SIGBUS;
+	}
+	f->start = f->addr;
+	f->end = f->addr + PAGE_SIZE;
+	map_cached(f, f->addr, f->pte, page, f->access == ACCESS_WRITE);
+	if (hit)
+		map_neighbours(f);
+	stat_inc(&m->phys.stat, QUIRE_FAULT_SWAPIN);
+	if (f->access == ACCESS_WRITE && !(*f->pte & PTE_WRITE))
+		return fault_cow(f);
+	return FAULT_DONE;
+}

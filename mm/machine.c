@@ -1,0 +1,159 @@
+/*
+ * machine.c - assembles nouns and verbs into one machine.
+ *
+ * Use     machine_boot(), machine_tick() when idle, machine_shutdown().
+ * Holds   K1  page->mapcount is the number of entries that name the page
+ *         K2  the counters of an mm are those of its table
+ *         K3  the users of the swap slots are entries, cached pages and shared memory
+ * Locks   One thread at a time is inside a machine.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "machine.h"
+
+#include "base/check.h"
+#include "base/errno.h"
+#include "kmem/slab.h"
+#include "phys/watermark.h"
+#include "reclaim/reclaim.h"
+#include "space/mm.h"
+#include "space/rmap.h"
+#include "space/vma.h"
+#include "store/mapping.h"
+
+static const struct knobs default_knobs = {
+	.swappiness = 60, .page_cluster = 3, .vfs_cache_pressure = 100, .overcommit_ratio = 50,
+	.read_ahead_kb = 128, .fault_around_bytes = 65536, .fault_zero_pages = 512,
+};
+
+static int make_caches(struct machine *m)
+{
+	struct phys *p = &m->phys;
+
+	m->mm_cache = kmem_cache_create(p, "mm_struct", sizeof(struct mm), 0, 0, NULL);
+	m->vma_cache = kmem_cache_create(p, "vm_area_struct", sizeof(struct vma), 0, 0, NULL);
+	m->anon_vma_cache = kmem_cache_create(p, "anon_vma", sizeof(struct anon_vma), 0, 0, NULL);
+	m->mapping_cache = kmem_cache_create(p, "inode_cache", sizeof(struct mapping), 0, 0, NULL);
+	m->radix_cache = kmem_cache_create(p, "radix_tree_node", radix_node_size(), 0, 0, NULL);
+	return m->mm_cache && m->vma_cache && m->anon_vma_cache && m->mapping_cache &&
+	       m->radix_cache ? 0 : -ENOMEM;
+}
+
+int machine_boot(struct machine *m, const struct machine_config *config)
+{
+	int err;
+
+	*m = (struct machine){ .knobs = default_knobs, .mmu = config->mmu, .ops = config->ops,
+			       .owner = config->owner, .seed = config->seed };
+	list_init(&m->mms);
+	list_init(&m->mappings);
+	err = phys_boot(&m->phys, &config->phys);
+	if (!err)
+		err = kmem_boot(&m->phys);
+	if (!err)
+		err = make_caches(m);
+	if (!err)
+		err = swap_on(m, config->swap_dev, config->swap_pages);
+	return err;
+}
+
+void machine_shutdown(struct machine *m)
+{
+	require(list_empty(&m->mms));
+	mapping_destroy_all(m);
+	swap_off(m);
+	require(kmem_cache_destroy(m->mm_cache) == 0);
+	require(kmem_cache_destroy(m->vma_cache) == 0);
+	require(kmem_cache_destroy(m->anon_vma_cache) == 0);
+	require(kmem_cache_destroy(m->mapping_cache) == 0);
+	require(kmem_cache_destroy(m->radix_cache) == 0);
+	phys_shutdown(&m->phys);
+}
+
+bool machine_tick(struct machine *m)
+{
+	return kswapd_step(m);
+}
+
+/* A knob that is a plain number: its place and its limit. */
+struct knob {
+	const char *name;
+	size_t offset;
+	u64 most;
+};
+
+static const struct knob knob_table[] = {
+	{ "swappiness", offsetof(struct knobs, swappiness), 200 },
+	{ "page-cluster", offsetof(struct knobs, page_cluster), 5 },
+	{ "vfs_cache_pressure", offsetof(struct knobs, vfs_cache_pressure), 1000000 },
+	{ "overcommit_memory", offsetof(struct knobs, overcommit_memory), 2 },
+	{ "overcommit_ratio", offsetof(struct knobs, overcommit_ratio), 1000000 },
+	{ "read_ahead_kb", offsetof(struct knobs, read_ahead_kb), 1024 },
+	{ "fault_around_bytes", offsetof(struct knobs, fault_around_bytes), 2097152 },
+	{ "fault_zero_pages", offsetof(struct knobs, fault_zero_pages), 512 },
+	{ "oom_kill_allocating_task", offsetof(struct knobs, oom_kill_allocating_task), 1 },
+	{ "panic_on_oom", offsetof(struct knobs, panic_on_oom), 2 },
+};
+
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+int machine_set_knob(struct machine *m, const char *name, u64 value)
+{
+	unsigned int i;
+
+	if (same_name(name, "min_free_kbytes")) {
+		if (value > m->phys.total_pages * (PAGE_SIZE / 1024) / 2)
+			return -EINVAL;
+		set_min_free_kbytes(&m->phys, value);
+		return 0;
+	}
+	if (same_name(name, "watermark_scale_factor"))
+		return value <= 3000 ? set_watermark_scale_factor(&m->phys, (unsigned int)value) : -EINVAL;
+	for (i = 0; i < array_size(knob_table); i++) {
+		if (!same_name(name, knob_table[i].name))
+			continue;
+		if (value > knob_table[i].most)
+			return -EINVAL;
+		*(unsigned int *)(void *)((u8 *)&m->knobs + knob_table[i].offset) = (unsigned int)value;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* One address space against its accounts. */
+static void check_mm(struct machine *m, struct mm *mm)
+{
+	u64 counter[NR_MM_COUNTERS] = { 0 };
+	vaddr_t addr = 0;
+	pte_t *pte;
+	int k;
+
+	vma_check(mm);
+	for (; (pte = table_next(&mm->table, &addr, TASK_SIZE)); addr += PAGE_SIZE) {
+		if (!pte_present(*pte)) {
+			counter[MM_SWAPENTS]++;
+			invariant(K3, swap_count(&m->swap, pte_slot(*pte)) > 0);
+			continue;
+		}
+		invariant(K1, pfn_to_page(&m->phys, pte_pfn(*pte))->mapcount > 0);
+		counter[mm_counter_of(pfn_to_page(&m->phys, pte_pfn(*pte)))]++;
+	}
+	for (k = 0; k < NR_MM_COUNTERS; k++)
+		invariant(K2, counter[k] == mm->counter[k]);
+}
+
+void machine_check(struct machine *m)
+{
+	struct mm *mm;
+
+	list_for_each_entry(mm, &m->mms, struct mm, all)
+		check_mm(m, mm);
+	phys_check(&m->phys);
+}

@@ -1,0 +1,244 @@
+/*
+ * reclaim.c - memory is short: which lists to look at, and how far.
+ *
+ * How     kswapd works from low to high in the background; an allocation that finds less than min
+ *         reclaims itself. Each round looks at a part of every list, size >> priority, shared
+ *         between anonymous and file pages by swappiness and by what each has cost lately; the
+ *         priority rises until enough was freed. When nothing is left to free, the OOM killer acts.
+ * Use     pressure_relieve() is the allocator's call (phys/pressure.h); kswapd_step() the machine's.
+ * Locks   The machine's. Allocations made inside use the reserves and never come back here.
+ * Why     Linux: mm/vmscan.c; get_scan_count(), shrink_lruvec(), balance_pgdat().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "reclaim/reclaim.h"
+
+#include "base/check.h"
+#include "phys/pressure.h"
+#include "phys/zone.h"
+#include "store/mapping.h"
+#include "store/state.h"
+
+
+static u64 int_sqrt(u64 x)
+{
+	u64 r = 0, bit = 1ull << 62;
+
+	while (bit > x)
+		bit >>= 2;
+	for (; bit; bit >>= 2) {
+		if (x >= r + bit) {
+			x -= r + bit;
+			r = (r >> 1) + bit;
+		} else {
+			r >>= 1;
+		}
+	}
+	return r;
+}
+
+/* Linux: inactive_is_low(): 1:1 below 1 GiB, then 1:sqrt(10 * GiB). */
+static bool inactive_is_low(const struct lruvec *lru, enum lru_list inactive)
+{
+	u64 idle = lru->nr[inactive], active = lru->nr[inactive + LRU_ACTIVE];
+	u64 gb = (idle + active) >> (30 - PAGE_SHIFT);
+
+	return idle * (gb ? int_sqrt(10 * gb) : 1) < active;
+}
+
+/* What the round may do, by what happened since the last one. Linux: prepare_scan_control(). */
+static void prepare(struct scan *s)
+{
+	struct lruvec *lru = &s->node->lruvec;
+	const struct vm_stat *stat = &s->machine->phys.stat;
+
+	s->deactivate_anon = stat_read(stat, WORKINGSET_ACTIVATE_ANON) != lru->refaults[0] ||
+			     inactive_is_low(lru, LRU_INACTIVE_ANON);
+	s->deactivate_file = stat_read(stat, WORKINGSET_ACTIVATE_FILE) != lru->refaults[1] ||
+			     inactive_is_low(lru, LRU_INACTIVE_FILE);
+}
+
+enum balance { SCAN_FILE, SCAN_ANON, SCAN_EQUAL, SCAN_FRACTION };
+
+/* So little file cache that reclaiming it alone cannot help. */
+static bool file_is_tiny(const struct scan *s)
+{
+	const struct lruvec *lru = &s->node->lruvec;
+	u64 free = 0, high = 0;
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++) {
+		free += zone_free_pages(&s->node->zones[z]);
+		if (zone_managed(&s->node->zones[z]))
+			high += zone_wmark(&s->node->zones[z], WMARK_HIGH);
+	}
+	return lru->nr[LRU_INACTIVE_FILE] + lru->nr[LRU_ACTIVE_FILE] + free <= high &&
+	       !s->deactivate_anon && lru->nr[LRU_INACTIVE_ANON] >> s->priority;
+}
+
+static enum balance choose_balance(const struct scan *s)
+{
+	const struct machine *m = s->machine;
+	const struct lruvec *lru = &s->node->lruvec;
+
+	if (!m->swap.dev || m->knobs.swappiness == 0 || swap_free_slots(&m->swap) == 0 || s->no_swap)
+		return SCAN_FILE;
+	if (s->priority == 0)
+		return SCAN_EQUAL;
+	if (file_is_tiny(s))
+		return SCAN_ANON;
+	if (lru->nr[LRU_INACTIVE_FILE] >> s->priority && !s->deactivate_file)
+		return SCAN_FILE;
+	return SCAN_FRACTION;
+}
+
+/* Pages of each list to look at. Linux: get_scan_count(). */
+static void scan_counts(const struct scan *s, u64 nr[NR_LRU_LISTS])
+{
+	const struct lruvec *lru = &s->node->lruvec;
+	enum balance balance = choose_balance(s);
+	u64 total = lru->anon_cost + lru->file_cost;
+	u64 anon_cost = total + lru->anon_cost, file_cost = total + lru->file_cost;
+	u64 ap, fp;
+	int l;
+
+	total = anon_cost + file_cost;
+	ap = s->machine->knobs.swappiness * (total + 1) / (anon_cost + 1);
+	fp = (200 - s->machine->knobs.swappiness) * (total + 1) / (file_cost + 1);
+	for (l = 0; l < LRU_UNEVICTABLE; l++) {
+		bool file = lru_is_file((enum lru_list)l);
+		u64 scan = lru->nr[l] >> s->priority;
+
+		if ((balance == SCAN_FILE && !file) || (balance == SCAN_ANON && file))
+			scan = 0;
+		if (balance == SCAN_FRACTION)
+			scan = (scan * (file ? fp : ap) + ap + fp - 1) / (ap + fp);
+		nr[l] = scan;
+	}
+}
+
+static void shrink_list(struct scan *s, enum lru_list l, u64 nr)
+{
+	if (!lru_is_active(l))
+		shrink_inactive(s, l, nr);
+	else if (lru_is_file(l) ? s->deactivate_file : s->deactivate_anon)
+		shrink_active(s, l, nr);
+}
+
+void reclaim_round(struct scan *s)
+{
+	u64 nr[NR_LRU_LISTS];
+	bool more = true;
+	int l;
+
+	prepare(s);
+	scan_counts(s, nr);
+	while (more) {
+		more = false;
+		for (l = 0; l < LRU_UNEVICTABLE; l++) {
+			u64 part = min_u64(nr[l], SWAP_CLUSTER_MAX);
+
+			if (!part)
+				continue;
+			nr[l] -= part;
+			shrink_list(s, (enum lru_list)l, part);
+		}
+		for (l = 0; l < LRU_UNEVICTABLE; l++)
+			more |= !lru_is_active((enum lru_list)l) && nr[l];
+		if (s->reclaimed >= s->want && s->priority < DEF_PRIORITY)
+			break;
+	}
+	/* Keep the anonymous lists in balance though no anonymous page was wanted. */
+	if (s->machine->swap.dev && inactive_is_low(&s->node->lruvec, LRU_INACTIVE_ANON))
+		shrink_active(s, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX);
+}
+
+static void snapshot(struct scan *s)
+{
+	const struct vm_stat *stat = &s->machine->phys.stat;
+
+	s->node->lruvec.refaults[0] = stat_read(stat, WORKINGSET_ACTIVATE_ANON);
+	s->node->lruvec.refaults[1] = stat_read(stat, WORKINGSET_ACTIVATE_FILE);
+}
+
+/* Rounds of rising priority on all nodes until `want` pages are free. Linux: do_try_to_free_pages(). */
+static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 want)
+{
+	u64 got = 0;
+	int priority;
+	unsigned int nid;
+
+	m->reclaiming++;
+	for (priority = DEF_PRIORITY; priority >= 0 && got < want; priority--)
+		for (nid = 0; nid < m->phys.nr_nodes; nid++) {
+			struct scan s = { .machine = m, .node = m->phys.nodes[nid], .who = who,
+					  .priority = priority, .want = want - got };
+
+			if (!s.node || got >= want)
+				continue;
+			reclaim_round(&s);
+			got += s.reclaimed;
+			snapshot(&s);
+		}
+	m->reclaiming--;
+	mapping_prune(m);
+	return got;
+}
+
+u64 reclaim_pages(struct machine *m, u64 want)
+{
+	return reclaim_until(m, RECLAIM_DIRECT, want);
+}
+
+enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
+{
+	struct machine *m = container_of(phys, struct machine, phys);
+
+	if (m->reclaiming || !(gfp & __GFP_DIRECT_RECLAIM))
+		return PRESSURE_FAIL;
+	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + gfp_zone(phys, gfp)));
+	if (reclaim_until(m, RECLAIM_DIRECT, SWAP_CLUSTER_MAX) > 0)
+		return PRESSURE_RETRY;
+	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
+		return PRESSURE_FAIL;
+	return oom_kill(m, order) ? PRESSURE_RETRY : PRESSURE_FAIL;
+}
+
+/* A zone with enough free pages is enough for the node. Linux: pgdat_balanced(). */
+static bool balanced(const struct node *node)
+{
+	bool any = false;
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++) {
+		const struct zone *zone = &node->zones[z];
+
+		if (!zone_managed(zone))
+			continue;
+		any = true;
+		if (zone_watermark_ok(zone, 0, zone_wmark(zone, WMARK_HIGH), ZONE_MOVABLE, 0))
+			return true;
+	}
+	return !any;
+}
+
+bool kswapd_step(struct machine *m)
+{
+	unsigned int nid;
+
+	if (!m->phys.kswapd_wanted || m->reclaiming)
+		return false;
+	for (nid = 0; nid < m->phys.nr_nodes; nid++) {
+		struct node *node = m->phys.nodes[nid];
+		u64 got;
+
+		if (!node || balanced(node))
+			continue;
+		stat_inc(&m->phys.stat, PAGEOUTRUN);
+		got = reclaim_until(m, RECLAIM_KSWAPD, SWAP_CLUSTER_MAX);
+		if (got && !balanced(node))
+			return true;
+	}
+	m->phys.kswapd_wanted = 0;
+	return false;
+}

@@ -1,0 +1,98 @@
+/*
+ * state.h - struct machine: what all nouns and verbs of one machine share.
+ *
+ * How     One machine owns RAM, swap, page cache and address spaces. There are no globals: a test
+ *         may hold a thousand machines. machine.h boots and ends one.
+ * Locks   One thread at a time is inside a machine; its owner sees to that (mmu/host: the manager).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_STORE_STATE_H
+#define QUIRE_STORE_STATE_H
+
+#include "base/list.h"
+#include "phys/alloc.h"
+#include "phys/lru.h"
+#include "phys/node.h"
+#include "phys/phys.h"
+#include "store/swap.h"
+#include "table/mmu.h"
+
+struct kmem_cache;
+struct mm;
+
+/* /proc/sys/vm, with Linux's defaults. */
+struct knobs {
+	unsigned int swappiness;          /* 0 to 200 */
+	unsigned int page_cluster;        /* swap readahead: 2^n pages */
+	unsigned int vfs_cache_pressure;
+	unsigned int overcommit_memory;   /* 0 heuristic, 1 always, 2 never */
+	unsigned int overcommit_ratio;    /* percent */
+	unsigned int read_ahead_kb;
+	unsigned int fault_around_bytes;  /* file pages mapped around a fault */
+	unsigned int fault_zero_pages;    /* largest run of zero pages that one fault maps */
+	unsigned int oom_kill_allocating_task;
+	unsigned int panic_on_oom;
+};
+
+/* What the machine asks of its surroundings. All may be NULL in a test. */
+struct machine_ops {
+	/* Kill the process that owns mm (SIGKILL); its memory is reaped at once. */
+	void (*kill)(struct mm *mm, const char *why);
+	/* A fresh oom_score_adj, which the process may have changed. */
+	void (*refresh)(struct mm *mm);
+	u64 (*now_ns)(struct machine *m);
+	/* A line of the log, without newline. */
+	void (*log)(struct machine *m, const char *line);
+};
+
+/* One candidate of one OOM kill, as Linux's table has it. */
+struct oom_row {
+	int pid, uid;
+	u64 total_vm, rss, pgtables_bytes, swapents;
+	s32 oom_score_adj;
+	s64 points;
+	char comm[16];
+};
+
+#define OOM_ROWS 32
+#define OOM_KILLS 16
+
+/* One kill: victim and the candidates, highest points first. */
+struct oom_kill {
+	struct oom_row victim;
+	unsigned int order;
+	u64 total_pages;
+	unsigned int nr_rows;
+	struct oom_row rows[OOM_ROWS];
+};
+
+/* One machine. */
+struct machine {
+	struct phys phys;
+	struct swap swap;
+	struct knobs knobs;
+	const struct mmu_ops *mmu;
+	const struct machine_ops *ops;
+	void *owner;                  /* of whoever supplied ops */
+	struct kmem_cache *mm_cache, *vma_cache, *anon_vma_cache, *mapping_cache, *radix_cache;
+	struct list_head mms;         /* struct mm by all */
+	struct list_head mappings;    /* struct mapping by link; most recently made last */
+	u64 committed;                /* pages that VM_ACCOUNT areas may need */
+	u64 swap_peak;                /* slots */
+	unsigned int reclaiming;      /* nested: allocations inside reclaim use the reserves */
+	struct mm *faulting;          /* whose fault is being handled, for the OOM killer */
+	unsigned int kswapd_failures;
+	u64 nr_oom;                   /* kills so far */
+	struct oom_kill oom[OOM_KILLS];
+	u64 seed;                     /* of every choice */
+};
+
+/* Fields of a page that the allocator leaves undefined. Call on each page for the caches. */
+void page_prepare(struct page *page);
+/* A page becomes reclaimable. */
+void page_lru_add(struct machine *m, struct page *page);
+/* Drops a reference of a page that no anon_vma knows; the last frees it. */
+void store_page_put(struct machine *m, struct page *page);
+
+#endif

@@ -1,0 +1,11 @@
+/*
+ * cmd.h - the subcommands. Each returns the exit status of the command.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_CMD_CMD_H
+#define QUIRE_CMD_CMD_H
+
+int cmd_run(int argc, char **argv);
+
+#endif

@@ -1,0 +1,570 @@
+/*
+ * calls.c - intercepted system calls: the core decides, the answer is the call's result.
+ *
+ * How     calls_handle() finds the process, brings its image in if need be, and looks the call up
+ *         in a table. Calls on memory that the host maps itself (shared files) go on natively.
+ * Why     Linux: seccomp user notification.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "call/call.h"
+#include "fault/fault.h"
+#include "mmu/host/file.h"
+#include "mmu/host/host.h"
+#include "mmu/host/shadow.h"
+
+/* Not a value that a system call returns: go on natively. */
+#define NATIVE ((s64)1 << 62)
+#define LATER (NATIVE + 1)
+#define ANSWERED (NATIVE + 2)
+
+/* One call being handled. */
+struct request {
+	struct host *host;
+	struct proc *proc;
+	struct mm *mm;
+	const struct deferred *n;
+};
+
+static void reply(struct host *h, struct seccomp_notif_resp *resp)
+{
+	/* ENOENT: the caller was killed meanwhile. */
+	ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_SEND, resp);
+}
+
+void reply_value(struct host *h, u64 id, s64 value)
+{
+	struct seccomp_notif_resp resp = { .id = id };
+
+	if (value < 0 && value > -4096)
+		resp.error = (s32)value;
+	else
+		resp.val = value;
+	reply(h, &resp);
+}
+
+void reply_continue(struct host *h, u64 id)
+{
+	struct seccomp_notif_resp resp = { .id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+
+	reply(h, &resp);
+}
+
+/* Is any of the range an area of ours, or covered by backdrop? Else the host knows better. */
+static bool managed(struct request *r, vaddr_t addr, u64 len)
+{
+	struct vma *vma = vma_find(r->mm, addr & PAGE_MASK);
+	struct space *s = space_of(r->mm);
+	u32 *sh;
+
+	for (; vma && vma->start < addr + len; vma = vma_next(vma))
+		return !(vma->flags & VM_PFNMAP);
+	sh = shadow_find(s, addr);
+	return ((sh ? *sh : shadow_default(s, addr)) & SHADOW_KIND) != SHADOW_HOLE;
+}
+
+/* The host maps [addr, addr + len) itself from now on; the place is kept in our tree. */
+static s64 map_native(struct request *r, vaddr_t addr, u64 len, u32 flags)
+{
+	struct map_request req = { .addr = addr, .len = len, .flags = MAP_SHARED | MAP_FIXED,
+				   .prot = PROT_READ | PROT_WRITE, .vm_flags = VM_PFNMAP };
+
+	r->host->host_mapped += len;
+	if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+		return NATIVE;
+	if ((flags & MAP_FIXED_NOREPLACE) && vma_find(r->mm, addr) &&
+	    vma_find(r->mm, addr)->start < addr + len)
+		return -EEXIST;
+	len = align_up(len, PAGE_SIZE);
+	if (call_mmap(r->mm, &req) < 0)
+		return -ENOMEM;
+	agent_post(space_of(r->mm), SYS_munmap, addr, len, 0, 0, 0, 0);
+	(void)agent_run(space_of(r->mm));
+	space_forget_range(space_of(r->mm), addr, addr + len);
+	return NATIVE;
+}
+
+static s64 map_file(struct request *r, struct map_request *req, int fd)
+{
+	int mine = (int)syscall(SYS_pidfd_getfd, r->proc->pidfd, fd, 0);
+	struct stat st;
+	int mode;
+	s64 ret;
+
+	if (mine < 0)
+		return errno == EBADF ? -EBADF : -ENODEV;
+	mode = fcntl(mine, F_GETFL);
+	if (fstat(mine, &st) < 0 || !S_ISREG(st.st_mode)) {
+		bool zero = S_ISCHR(st.st_mode) && st.st_rdev == 0x105;
+
+		close(mine);
+		if (!zero)
+			return map_native(r, req->addr, req->len, req->flags);
+		req->flags |= MAP_ANONYMOUS;
+		return ANSWERED;
+	}
+	if ((req->flags & 3) != MAP_PRIVATE) {
+		close(mine);
+		return map_native(r, req->addr, req->len, req->flags);
+	}
+	if ((mode & O_ACCMODE) == O_WRONLY || (mode & O_PATH)) {
+		close(mine);
+		return mode & O_PATH ? -EBADF : -EACCES;
+	}
+	req->mapping = file_mapping(&r->host->machine, mine, "");
+	if (!req->mapping)
+		return -ENOMEM;
+	ret = call_mmap(r->mm, req);
+	mapping_put(req->mapping);
+	return ret;
+}
+
+static s64 do_mmap(struct request *r)
+{
+	const u64 *a = r->n->arg;
+	struct map_request req = { .addr = a[0], .len = a[1], .prot = (u32)a[2], .flags = (u32)a[3],
+				   .offset = a[5] };
+	s64 ret;
+
+	if (req.flags & MAP_HUGETLB)
+		return -ENOMEM;
+	if (!(req.flags & MAP_ANONYMOUS)) {
+		ret = map_file(r, &req, (int)a[4]);
+		if (ret != ANSWERED)
+			return ret;
+	}
+	req.offset = 0;
+	if ((req.flags & 3) == MAP_PRIVATE || !req.len)
+		return call_mmap(r->mm, &req);
+	req.mapping = mapping_create_shmem(&r->host->machine, align_up(req.len, PAGE_SIZE));
+	if (!req.mapping)
+		return -ENOMEM;
+	ret = call_mmap(r->mm, &req);
+	mapping_put(req.mapping);
+	return ret;
+}
+
+static s64 do_munmap(struct request *r)
+{
+	vaddr_t start = r->n->arg[0], end = start + align_up(r->n->arg[1], PAGE_SIZE);
+	bool native = false;
+	struct vma *vma;
+	s64 ret;
+
+	for (vma = vma_find(r->mm, start); vma && vma->start < end; vma = vma_next(vma))
+		native |= vma->flags & VM_PFNMAP;
+	native |= !managed(r, start, end - start);
+	ret = call_munmap(r->mm, start, r->n->arg[1]);
+	if (ret < 0 || !native)
+		return ret;
+	space_forget_range(space_of(r->mm), start, end);
+	return NATIVE;
+}
+
+static s64 do_brk(struct request *r)
+{
+	return call_brk(r->mm, r->n->arg[0]);
+}
+
+static s64 do_mprotect(struct request *r)
+{
+	const u64 *a = r->n->arg;
+
+	if (!managed(r, a[0], a[1]))
+		return NATIVE;
+	return call_mprotect(r->mm, a[0], a[1], (u32)a[2]);
+}
+
+static s64 do_pkey_mprotect(struct request *r)
+{
+	return (s32)r->n->arg[3] == -1 ? do_mprotect(r) : -EINVAL;
+}
+
+static s64 do_madvise(struct request *r)
+{
+	const u64 *a = r->n->arg;
+
+	if (a[1] && !managed(r, a[0], a[1]))
+		return NATIVE;
+	return call_madvise(r->mm, a[0], a[1], (int)a[2]);
+}
+
+static s64 do_mremap(struct request *r)
+{
+	const u64 *a = r->n->arg;
+
+	if (!managed(r, a[0], a[1]))
+		return NATIVE;
+	return call_mremap(r->mm, a[0], a[1], a[2], (u32)a[3], a[4]);
+}
+
+static s64 do_mlock(struct request *r)
+{
+	const u64 *a = r->n->arg;
+
+	if (!managed(r, a[0], a[1]))
+		return NATIVE;
+	return call_mlock(r->mm, a[0], a[1], r->n->nr == SYS_mlock2 && (a[2] & 1));
+}
+
+static s64 do_munlock(struct request *r)
+{
+	return managed(r, r->n->arg[0], r->n->arg[1]) ? call_munlock(r->mm, r->n->arg[0], r->n->arg[1]) :
+							NATIVE;
+}
+
+static s64 do_mlockall(struct request *r)
+{
+	return call_mlockall(r->mm, (u32)r->n->arg[0]);
+}
+
+static s64 do_munlockall(struct request *r)
+{
+	return call_munlockall(r->mm);
+}
+
+static s64 do_msync(struct request *r)
+{
+	const u64 *a = r->n->arg;
+
+	return managed(r, a[0], a[1]) ? call_msync(r->mm, a[0], a[1], (u32)a[2]) : NATIVE;
+}
+
+static s64 do_mincore(struct request *r)
+{
+	const u64 *a = r->n->arg;
+	u64 pages = align_up(a[1], PAGE_SIZE) >> PAGE_SHIFT;
+	u8 *vec;
+	s64 ret;
+
+	if (a[1] && !managed(r, a[0], a[1]))
+		return NATIVE;
+	if (pages > (TASK_SIZE >> PAGE_SHIFT))
+		return -ENOMEM;
+	vec = malloc(pages + 1);
+	ret = vec ? call_mincore(r->mm, a[0], a[1], vec) : -EAGAIN;
+	if (ret == 0 && pages && fault_copy_in(r->mm, a[2], vec, pages) < 0)
+		ret = -EFAULT;
+	free(vec);
+	return ret;
+}
+
+static s64 do_sysinfo(struct request *r)
+{
+	struct machine *m = &r->host->machine;
+	struct sysinfo info;
+
+	if (sysinfo(&info) < 0)
+		return -errno;
+	info.mem_unit = 1;
+	info.totalram = m->phys.total_pages * PAGE_SIZE;
+	info.freeram = nr_free_pages(&m->phys) * PAGE_SIZE;
+	info.sharedram = stat_read(&m->phys.stat, NR_SHMEM) * PAGE_SIZE;
+	info.bufferram = 0;
+	info.totalswap = swap_total(&m->swap) * PAGE_SIZE;
+	info.freeswap = swap_free_slots(&m->swap) * PAGE_SIZE;
+	info.totalhigh = info.freehigh = 0;
+	return fault_copy_in(r->mm, r->n->arg[0], &info, sizeof(info));
+}
+
+/* The forked copy is ready before the host's own fork begins. */
+static s64 do_fork(struct request *r)
+{
+	struct host *h = r->host;
+	struct space *child;
+	struct mm *mm;
+
+	if (h->newborn && h->newborn->uffd < 0 && h->newborn->parent == r->proc && !h->newborn->users)
+		space_destroy(h->newborn); /* that fork failed on the host */
+	if (h->newborn)
+		return LATER;
+	mm = call_fork(r->mm);
+	if (!mm)
+		return -ENOMEM;
+	child = space_fork(space_of(r->mm), mm);
+	child->parent = r->proc;
+	child->forked_ns = now_ns();
+	h->newborn = child;
+	return NATIVE;
+}
+
+static s64 do_exec(struct request *r)
+{
+	r->proc->exec_pending = true;
+	return NATIVE;
+}
+
+/* A page that the host kernel writes when nobody can answer a fault: it stays mapped, writable. */
+static void pin_page(struct request *r, vaddr_t addr)
+{
+	struct space *s = space_of(r->mm);
+	unsigned int i;
+	pte_t *pte;
+
+	addr &= PAGE_MASK;
+	if (fault_handle(r->mm, addr, ACCESS_WRITE) != FAULT_DONE)
+		return;
+	pte = table_find(&r->mm->table, addr);
+	page_set(pfn_to_page(&r->host->machine.phys, pte_pfn(*pte)), PG_pinned);
+	for (i = 0; i < s->nr_pinned; i++)
+		if (s->pinned[i] == addr)
+			return;
+	if (s->nr_pinned == PINNED_MAX) /* threads long gone */
+		memmove(s->pinned, s->pinned + 1, (--s->nr_pinned) * sizeof(*s->pinned));
+	s->pinned[s->nr_pinned++] = addr;
+}
+
+static s64 do_pin(struct request *r)
+{
+	vaddr_t addr = r->n->arg[0];
+
+	if (!addr || !vma_at(r->mm, addr))
+		return NATIVE;
+	/* The thread's id, which the kernel clears, lies in front of the list's head in glibc. */
+	pin_page(r, addr);
+	pin_page(r, addr - (r->n->nr == SYS_set_robust_list ? 64 : 0));
+	if (r->n->nr == SYS_rseq)
+		pin_page(r, addr + 31);
+	return NATIVE;
+}
+
+static s64 do_futex(struct request *r)
+{
+	vaddr_t addr = r->n->arg[0];
+
+	if (vma_at(r->mm, addr) && fault_handle(r->mm, addr, ACCESS_READ) == FAULT_DONE)
+		space_note_futex(space_of(r->mm), addr);
+	return NATIVE;
+}
+
+static s64 do_limits(struct request *r)
+{
+	r->proc->limits_stale = true;
+	return NATIVE;
+}
+
+static s64 do_native(struct request *r)
+{
+	if (r->n->nr == SYS_shmat)
+		r->host->host_mapped += PAGE_SIZE;
+	return NATIVE;
+}
+
+static s64 do_ptrace(struct request *r)
+{
+	r->mm->debugged = true;
+	return NATIVE;
+}
+
+static s64 refuse(struct request *r, s64 err)
+{
+	if (r->n->nr >= 0 && r->n->nr < CALL_STATS)
+		r->host->call[r->n->nr].refused++;
+	return err;
+}
+
+static s64 do_enosys(struct request *r)
+{
+	return refuse(r, -ENOSYS);
+}
+
+static s64 do_eperm(struct request *r)
+{
+	return refuse(r, -EPERM);
+}
+
+static s64 do_enospc(struct request *r)
+{
+	return refuse(r, -ENOSPC);
+}
+
+static s64 do_direct(struct request *r)
+{
+	return refuse(r, -EINVAL);
+}
+
+struct entry {
+	int nr;
+	const char *name;
+	s64 (*handle)(struct request *r);
+};
+
+static const struct entry table[] = {
+	{ SYS_mmap, "mmap", do_mmap },
+	{ SYS_munmap, "munmap", do_munmap },
+	{ SYS_brk, "brk", do_brk },
+	{ SYS_mprotect, "mprotect", do_mprotect },
+	{ SYS_madvise, "madvise", do_madvise },
+	{ SYS_mremap, "mremap", do_mremap },
+	{ SYS_futex, "futex", do_futex },
+	{ SYS_fork, "fork", do_fork },
+	{ SYS_clone, "clone", do_fork },
+	{ SYS_execve, "execve", do_exec },
+	{ SYS_execveat, "execveat", do_exec },
+	{ SYS_set_robust_list, "set_robust_list", do_pin },
+	{ SYS_rseq, "rseq", do_pin },
+	{ SYS_set_tid_address, "set_tid_address", do_pin },
+	{ SYS_mlock, "mlock", do_mlock },
+	{ SYS_mlock2, "mlock2", do_mlock },
+	{ SYS_munlock, "munlock", do_munlock },
+	{ SYS_mlockall, "mlockall", do_mlockall },
+	{ SYS_munlockall, "munlockall", do_munlockall },
+	{ SYS_mincore, "mincore", do_mincore },
+	{ SYS_msync, "msync", do_msync },
+	{ SYS_sysinfo, "sysinfo", do_sysinfo },
+	{ SYS_shmat, "shmat", do_native },
+	{ SYS_shmdt, "shmdt", do_native },
+	{ SYS_setrlimit, "setrlimit", do_limits },
+	{ SYS_prlimit64, "prlimit64", do_limits },
+	{ SYS_pkey_mprotect, "pkey_mprotect", do_pkey_mprotect },
+	{ SYS_ptrace, "ptrace", do_ptrace },
+	{ SYS_open, "open", do_direct },
+	{ SYS_openat, "openat", do_direct },
+	{ SYS_fcntl, "fcntl", do_direct },
+	{ SYS_mbind, "mbind", do_enosys },
+	{ SYS_set_mempolicy, "set_mempolicy", do_enosys },
+	{ SYS_get_mempolicy, "get_mempolicy", do_enosys },
+	{ SYS_migrate_pages, "migrate_pages", do_enosys },
+	{ SYS_move_pages, "move_pages", do_enosys },
+	{ SYS_remap_file_pages, "remap_file_pages", do_enosys },
+	{ SYS_pkey_alloc, "pkey_alloc", do_enospc },
+	{ SYS_swapon, "swapon", do_eperm },
+	{ SYS_swapoff, "swapoff", do_eperm },
+	{ SYS_userfaultfd, "userfaultfd", do_enosys },
+	{ SYS_io_uring_setup, "io_uring_setup", do_enosys },
+	{ SYS_vmsplice, "vmsplice", do_enosys },
+	{ SYS_process_madvise, "process_madvise", do_enosys },
+	{ SYS_modify_ldt, "modify_ldt", do_enosys },
+	{ 447, "memfd_secret", do_enosys },
+	{ 448, "process_mrelease", do_enosys },
+	{ 449, "futex_waitv", do_enosys },
+	{ 450, "set_mempolicy_home_node", do_enosys },
+	{ 453, "map_shadow_stack", do_enosys },
+	{ 454, "futex_wake", do_enosys },
+	{ 455, "futex_wait", do_enosys },
+	{ 462, "mseal", do_enosys },
+};
+
+static const struct entry *entry_of(int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < array_size(table); i++)
+		if (table[i].nr == nr)
+			return &table[i];
+	return NULL;
+}
+
+const char *call_name(int nr)
+{
+	const struct entry *e = entry_of(nr);
+
+	return e ? e->name : "unknown";
+}
+
+/* Has the process another image than when it called execve? */
+static bool image_changed(struct proc *p)
+{
+	if (!p->space)
+		return true;
+	return p->space->comm ? !proc_same_vm(p->pid, p->space->comm->agent) : !space_alive(p->space);
+}
+
+static void begin_takeover(struct proc *p, const struct deferred *n, struct space *s)
+{
+	int err = takeover_begin(p, n->id, n->pid, s);
+
+	if (!err)
+		return;
+	host_log(p->host, "cannot enter process %d: %s", p->pid, strerror(-err));
+	kill(p->pid, SIGKILL);
+	reply_value(p->host, n->id, -EPERM);
+}
+
+/* True where the notification was about becoming ours, and is answered. */
+static bool bring_in(struct proc *p, const struct deferred *n)
+{
+	bool exec = n->nr == SYS_execve || n->nr == SYS_execveat;
+	struct host *h = p->host;
+	struct mm *mm;
+
+	if (p->takeover == TAKEOVER_STUB) { /* the stub's own mmap */
+		reply_continue(h, n->id);
+		return true;
+	}
+	if (p->exec_pending && !(exec && !p->space)) {
+		p->exec_pending = false;
+		if (image_changed(p)) {
+			proc_drop_space(p);
+			mm = mm_create(&h->machine);
+			if (!mm) {
+				kill(p->pid, SIGKILL);
+				return true;
+			}
+			begin_takeover(p, n, space_create(h, mm));
+			return true;
+		}
+	}
+	if (!p->space) {
+		p->exec_pending |= exec;
+		reply_continue(h, n->id);
+		return true;
+	}
+	if (!p->space->comm && !exec) {
+		begin_takeover(p, n, p->space);
+		return true;
+	}
+	return false;
+}
+
+static void answer(struct host *h, struct proc *p, const struct deferred *n)
+{
+	const struct entry *e = entry_of(n->nr);
+	struct request r = { h, p, p->space->mm, n };
+	s64 ret;
+
+	if (p->limits_stale)
+		proc_read_limits(p);
+	ret = e ? e->handle(&r) : NATIVE;
+	if (ret == LATER && h->nr_later < DEFERRED_MAX)
+		h->later[h->nr_later++] = *n;
+	else if (ret == LATER)
+		reply_value(h, n->id, -EAGAIN);
+	else if (ret == NATIVE)
+		reply_continue(h, n->id);
+	else
+		reply_value(h, n->id, ret);
+}
+
+void calls_handle(struct host *h, const struct deferred *n)
+{
+	struct proc *p = proc_of(h, n->pid);
+	u64 start = now_ns();
+
+	if (!p)
+		return;
+	if (n->nr == GATE_NR) {
+		if (p->takeover == TAKEOVER_STUB)
+			takeover_finish(p, n->id);
+		else
+			reply_value(h, n->id, -ENOSYS);
+	} else if (!bring_in(p, n)) {
+		answer(h, p, n);
+	}
+	if (n->nr >= 0 && n->nr < CALL_STATS) {
+		h->call[n->nr].count++;
+		h->call[n->nr].ns += now_ns() - start;
+	}
+}

@@ -1,0 +1,261 @@
+/*
+ * events.c - the manager's loop: faults, calls, deaths, signals, and background work in between.
+ *
+ * How     One thread, one epoll set. Faults are answered before calls: a thread that waits for a
+ *         fault inside a system call cannot be interrupted. Background steps run when nothing waits.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fault/fault.h"
+#include "mmu/host/host.h"
+#include "mmu/host/shadow.h"
+#include "reclaim/reclaim.h"
+
+#define MSG_BATCH 16
+#define SAMPLE_NS 20000000ull
+
+u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+void host_add_uffd(struct space *s)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = (u64)(uintptr_t)s | 2 };
+
+	epoll_ctl(s->host->epoll_fd, EPOLL_CTL_ADD, s->uffd, &ev);
+}
+
+/* What a thread gets when its access cannot be granted. */
+static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
+{
+	switch (r) {
+	case FAULT_SEGV_MAPERR:
+		space_bad_access(s, addr, BAD_MAPERR);
+		break;
+	case FAULT_SEGV_ACCERR:
+		space_bad_access(s, addr, BAD_ACCERR);
+		break;
+	case FAULT_SIGBUS:
+		space_bad_access(s, addr, BAD_BUS);
+		break;
+	case FAULT_NO_ROOM:
+		(void)reclaim_pages(&s->host->machine, 64);
+		space_wake(s, addr); /* it faults again */
+		break;
+	default:
+		if (!s->mm->oom_victim)
+			proc_kill(s->mm, "out of memory");
+	}
+}
+
+static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
+{
+	bool write = flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
+	enum fault_result r;
+	u32 *sh;
+
+	s->host->nr_faults++;
+	if (s->mm->oom_victim || s->gone)
+		return;
+	addr &= PAGE_MASK;
+	s->fault_addr = addr;
+	s->woken = false;
+	sh = shadow_find(s, addr);
+	if (sh && !(flags & UFFD_PAGEFAULT_FLAG_WP))
+		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP); /* the host just said that it has none */
+	r = fault_handle(s->mm, addr, write ? ACCESS_WRITE : ACCESS_READ);
+	if (r != FAULT_DONE)
+		fault_failed(s, addr, r);
+	else if (!s->woken)
+		space_wake(s, addr);
+	s->fault_addr = 0;
+}
+
+/* The forked child's own channel; its process is met at its first event. */
+static void handle_fork(struct space *parent, int uffd)
+{
+	struct host *h = parent->host;
+	unsigned int i;
+
+	if (!h->newborn || h->newborn->uffd >= 0) {
+		close(uffd);
+		return;
+	}
+	h->newborn->uffd = uffd;
+	host_add_uffd(h->newborn);
+	for (i = 0; i < parent->nr_pinned; i++)
+		if (vma_at(parent->mm, parent->pinned[i]))
+			(void)fault_handle(parent->mm, parent->pinned[i], ACCESS_WRITE);
+}
+
+static bool handle_messages(struct space *s)
+{
+	struct uffd_msg msg[MSG_BATCH];
+	ssize_t n = read(s->uffd, msg, sizeof(msg));
+	struct host *h = s->host;
+	ssize_t i;
+
+	if (n <= 0)
+		return false;
+	for (i = 0; i < n / (ssize_t)sizeof(*msg); i++) {
+		if (msg[i].event == UFFD_EVENT_FORK)
+			handle_fork(s, (int)msg[i].arg.fork.ufd);
+		else if (msg[i].event == UFFD_EVENT_PAGEFAULT) {
+			if (s == h->newborn && !s->users)
+				(void)proc_of(h, (pid_t)msg[i].arg.pagefault.feat.ptid);
+			handle_fault(s, msg[i].arg.pagefault.address, msg[i].arg.pagefault.flags);
+		}
+	}
+	return true;
+}
+
+static bool handle_notification(struct host *h)
+{
+	struct seccomp_notif req = { 0 };
+	struct deferred n;
+
+	if (ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &req) < 0)
+		return false;
+	h->nr_notifications++;
+	n = (struct deferred){ .id = req.id, .pid = (pid_t)req.pid, .nr = req.data.nr,
+			       .ip = req.data.instruction_pointer };
+	memcpy(n.arg, req.data.args, sizeof(n.arg));
+	calls_handle(h, &n);
+	return true;
+}
+
+/* Forks that waited for the last child to be ready. */
+static void retry_later(struct host *h)
+{
+	struct deferred queue[DEFERRED_MAX];
+	unsigned int n = h->nr_later, i;
+
+	if (!n || h->newborn)
+		return;
+	memcpy(queue, h->later, n * sizeof(*queue));
+	h->nr_later = 0;
+	for (i = 0; i < n; i++)
+		calls_handle(h, &queue[i]);
+}
+
+static void reap_children(struct host *h)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == h->first_pid) {
+			h->first_status = status;
+			h->done = true;
+		}
+}
+
+static void handle_signal(struct host *h)
+{
+	struct signalfd_siginfo info;
+
+	while (read(h->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			reap_children(h);
+		else if (info.ssi_signo != SIGINT && info.ssi_signo != SIGQUIT && h->first_pid > 0)
+			kill(h->first_pid, (int)info.ssi_signo); /* the terminal sends those itself */
+	}
+}
+
+static u64 kernel_pages(struct machine *m)
+{
+	return stat_read(&m->phys.stat, NR_SLAB_RECLAIMABLE) +
+	       stat_read(&m->phys.stat, NR_SLAB_UNRECLAIMABLE);
+}
+
+static void sample(struct host *h, u64 now)
+{
+	struct machine *m = &h->machine;
+	u64 anon = stat_read(&m->phys.stat, NR_ANON_MAPPED) + stat_read(&m->phys.stat, NR_SHMEM);
+	u64 file = stat_read(&m->phys.stat, NR_FILE_MAPPED);
+	u64 table = stat_read(&m->phys.stat, NR_PAGETABLE), kernel = kernel_pages(m);
+
+	h->samples++;
+	h->sum_anon += anon;
+	h->sum_file += file;
+	h->sum_table += table;
+	h->sum_kernel += kernel;
+	h->peak_anon = max_u64(h->peak_anon, anon);
+	h->peak_file = max_u64(h->peak_file, file);
+	h->peak_table = max_u64(h->peak_table, table);
+	h->peak_kernel = max_u64(h->peak_kernel, kernel);
+	h->next_sample_ns = now + SAMPLE_NS;
+	if (h->on_sample)
+		h->on_sample(h);
+}
+
+static void dispatch(struct host *h, const struct epoll_event *ev)
+{
+	u64 tag = ev->data.u64 & 3;
+	void *ptr = (void *)(uintptr_t)(ev->data.u64 & ~3ull);
+
+	if (tag == 1)
+		proc_exit(ptr);
+	else if (tag == 2)
+		handle_messages(ptr);
+	else if (ev->data.u64 == 0)
+		handle_notification(h);
+	else
+		handle_signal(h);
+}
+
+/* Faults first, then calls, deaths last: an event may end what a later one names. */
+static void dispatch_all(struct host *h, struct epoll_event *ev, int n)
+{
+	static const u64 order[] = { 2, 0, 1 };
+	unsigned int pass;
+	int i;
+
+	for (pass = 0; pass < array_size(order); pass++)
+		for (i = 0; i < n; i++)
+			if ((ev[i].data.u64 & 3) == order[pass])
+				dispatch(h, &ev[i]);
+}
+
+int host_loop(struct host *h)
+{
+	struct epoll_event ev[32];
+	bool more = false;
+
+	h->next_sample_ns = 0;
+	while (!h->done) {
+		int n = epoll_wait(h->epoll_fd, ev, array_size(ev), more ? 0 : h->newborn ? 20 : 200);
+		u64 start = now_ns();
+
+		if (n < 0 && errno != EINTR)
+			host_fail("waiting for events: %s", strerror(errno));
+		if (n > 0)
+			dispatch_all(h, ev, n);
+		if (h->newborn && h->newborn->uffd >= 0 && !space_alive(h->newborn) && !h->newborn->users)
+			space_destroy(h->newborn);
+		retry_later(h);
+		more = machine_tick(&h->machine);
+		if (start >= h->next_sample_ns)
+			sample(h, start);
+		h->busy_ns += now_ns() - start;
+	}
+	sample(h, now_ns());
+	return 0;
+}

@@ -1,0 +1,208 @@
+/*
+ * host.h - the back end on a Linux host: programs run natively, their memory is a machine's.
+ *
+ * How     struct host is one machine and the programs on it; struct space is what the host maps for
+ *         one mm; struct proc is one process. One thread, the manager, handles every event.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_HOST_HOST_H
+#define QUIRE_HOST_HOST_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "machine.h"
+#include "mmu/host/comm.h"
+#include "space/mm.h"
+#include "space/vma.h"
+
+#define PROC_HASH 1024
+#define DEFAULTS_MAX 64
+#define FUTEX_WORDS 32
+#define PINNED_MAX 1024
+#define CALL_STATS 512
+
+struct host;
+
+/* Addresses that are backed by the private, registered nothing, as far as no leaf says otherwise. */
+struct default_range {
+	vaddr_t start, end;
+};
+
+/* What the host maps for one address space. */
+struct space {
+	struct host *host;        /* (C) */
+	struct mm *mm;            /* (C) */
+	int uffd;                 /* -1 before it is known */
+	int slot;                 /* of the comm block; -1 without agent */
+	struct comm *comm;        /* NULL without agent */
+	void *root;               /* shadow of what is mapped, four levels; leaves are struct leaf */
+	struct default_range def[DEFAULTS_MAX];
+	unsigned int nr_def;
+	unsigned int posted;      /* commands not yet handed to the agent */
+	unsigned int users;       /* processes */
+	bool quiet;               /* being set up: nothing is installed */
+	vaddr_t fault_addr;       /* of the fault being answered */
+	bool woken;               /* its thread was woken already */
+	bool gone;                /* the address space ended on the host */
+	vaddr_t futex[FUTEX_WORDS]; /* words that somebody may wait on by frame */
+	unsigned int nr_futex;
+	vaddr_t pinned[PINNED_MAX]; /* pages that the host kernel writes when a thread ends */
+	unsigned int nr_pinned;
+	struct list_head all;     /* on host->spaces */
+	u64 forked_ns;            /* when it was made by fork, for a child not seen yet */
+	struct proc *parent;      /* whose fork made it, until its process is known */
+};
+
+enum takeover { TAKEOVER_NONE, TAKEOVER_STUB, TAKEOVER_GATE };
+
+/* One process on the machine. */
+struct proc {
+	struct host *host;
+	pid_t pid;
+	int pidfd;
+	struct space *space;      /* NULL until its image was taken over */
+	bool exec_pending;        /* it called execve: its image may be another one next time */
+	bool traced;
+	bool limits_stale;
+	enum takeover takeover;
+	struct space *incoming;   /* being set up for it */
+	u64 stub_pc, stub_nr;
+	u8 stub_saved[128];
+	unsigned int stub_len;
+	pid_t stub_tid;
+	struct list_head hash;
+	struct list_head tids;
+	u64 threads_seen;
+};
+
+/* A thread id and its process. */
+struct tid {
+	pid_t tid;
+	struct proc *proc;
+	struct list_head hash;
+	struct list_head proc_link;
+};
+
+/* Cost of one intercepted system call. */
+struct call_stat {
+	u64 count, ns;
+	u64 refused;
+};
+
+/* One notification kept for later. */
+struct deferred {
+	u64 id;
+	pid_t pid;
+	int nr;
+	u64 arg[6];
+	u64 ip;
+};
+
+#define DEFERRED_MAX 256
+
+/* One machine and what runs on it. */
+struct host {
+	struct machine machine;
+	int ram_fd, code_fd;
+	u8 *ram;
+	u64 ram_bytes;
+	u8 *comm_base;
+	u8 slot_used[COMM_SLOTS];
+	int notify_fd, epoll_fd, signal_fd;
+	pid_t manager, first_pid;
+	int first_status;         /* wait status of the first process, when `done` */
+	bool done, stopping;
+	bool verbose;
+	struct list_head spaces;
+	struct list_head proc_hash[PROC_HASH], tid_hash[PROC_HASH];
+	unsigned int nr_procs;
+	struct space *newborn;    /* child of a fork that has no process and no agent yet */
+	struct deferred later[DEFERRED_MAX];
+	unsigned int nr_later;
+	struct call_stat call[CALL_STATS];
+	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
+	u64 host_mapped;          /* bytes of host mappings, not managed */
+	u64 samples, sum_anon, sum_file, sum_table, sum_kernel;
+	u64 peak_anon, peak_file, peak_table, peak_kernel;
+	u64 next_sample_ns, start_ns;
+	int progress;
+	void (*on_sample)(struct host *h);
+};
+
+/* space.c: the shadow and the back end's operations. */
+extern const struct mmu_ops host_mmu_ops;
+struct space *space_create(struct host *h, struct mm *mm);
+struct space *space_fork(struct space *parent, struct mm *child);
+void space_destroy(struct space *s);
+static inline struct space *space_of(const struct mm *mm)
+{
+	return mm->backend;
+}
+/* Makes the access at addr fault natively: SIGSEGV or SIGBUS to whoever makes it. */
+enum bad_access { BAD_MAPERR, BAD_ACCERR, BAD_BUS };
+void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind);
+/* The host has its own mapping in [start, end) now, or nothing. */
+void space_forget_range(struct space *s, vaddr_t start, vaddr_t end);
+void space_set_default(struct space *s, vaddr_t start, vaddr_t end);
+void space_wake(struct space *s, vaddr_t addr);
+/* Puts backdrop over [start, end) at once. 0 or -errno. */
+int space_backdrop(struct space *s, vaddr_t start, vaddr_t end);
+void space_note_futex(struct space *s, vaddr_t addr);
+void space_wake_futexes(struct space *s, vaddr_t start, vaddr_t end);
+bool space_alive(struct space *s);
+
+/* agent.h's other half, trip.c */
+struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+/* Hands posted commands over and waits. 0, or the first error. */
+int agent_run(struct space *s);
+
+/* takeover.c */
+/* Diverts the thread into the agent's code; answers the notification. 0 or -errno. */
+int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming);
+/* The diverted thread has reached the gate. */
+void takeover_finish(struct proc *p, u64 id);
+
+/* proc.c */
+struct proc *proc_of(struct host *h, pid_t tid);
+struct proc *proc_find(struct host *h, pid_t pid);
+void proc_exit(struct proc *p);
+void proc_drop_space(struct proc *p);
+bool proc_same_vm(pid_t a, pid_t b);
+int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer);
+void proc_read_limits(struct proc *p);
+void proc_refresh(struct mm *mm);
+void proc_kill(struct mm *mm, const char *why);
+
+/* calls.c */
+void calls_handle(struct host *h, const struct deferred *n);
+void reply_value(struct host *h, u64 id, s64 value);
+void reply_continue(struct host *h, u64 id);
+const char *call_name(int nr);
+
+/* filter.c */
+/* In the program: installs the filter, returns the listener's descriptor or -errno. */
+int filter_install(void);
+
+/* events.c */
+void events_fault_loop(struct space *s);
+void host_add_uffd(struct space *s);
+int host_loop(struct host *h);
+
+/* start.c */
+struct host_config {
+	u64 ram_bytes, swap_bytes;
+	const char *swap_path;
+	u64 seed;
+	bool verbose;
+	char **argv;
+};
+struct host *host_create(const struct host_config *config);
+int host_start(struct host *h, char **argv);
+void host_destroy(struct host *h);
+void host_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+void host_log(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+u64 now_ns(void);
+
+#endif

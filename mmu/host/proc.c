@@ -1,0 +1,207 @@
+/*
+ * proc.c - which process a thread belongs to, and what the host knows about it.
+ *
+ * How     Threads are met at their first event; /proc tells their process. A process that was not
+ *         known is the child of one that forked, or shares its parent's memory (vfork).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "call/call.h"
+#include "mmu/host/host.h"
+
+static struct list_head *bucket(struct list_head *table, pid_t id)
+{
+	return &table[(unsigned int)id % PROC_HASH];
+}
+
+bool proc_same_vm(pid_t a, pid_t b)
+{
+	return syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0) == 0;
+}
+
+int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer)
+{
+	char path[64], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	*tgid = *ppid = *tracer = 0;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "Tgid: %d", tgid);
+		sscanf(line, "PPid: %d", ppid);
+		if (sscanf(line, "TracerPid: %d", tracer) == 1)
+			break;
+	}
+	fclose(f);
+	return *tgid ? 0 : -ESRCH;
+}
+
+struct proc *proc_find(struct host *h, pid_t pid)
+{
+	struct proc *p;
+
+	list_for_each_entry(p, bucket(h->proc_hash, pid), struct proc, hash)
+		if (p->pid == pid)
+			return p;
+	return NULL;
+}
+
+static struct proc *proc_new(struct host *h, pid_t pid)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct proc *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		host_fail("out of host memory");
+	p->host = h;
+	p->pid = pid;
+	p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	list_init(&p->tids);
+	list_add(&p->hash, bucket(h->proc_hash, pid));
+	h->nr_procs++;
+	ev.data.u64 = (u64)(uintptr_t)p | 1;
+	if (p->pidfd >= 0)
+		epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, p->pidfd, &ev);
+	return p;
+}
+
+static void name_mm(struct proc *p, struct mm *mm)
+{
+	char path[64], comm[32] = "";
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 ? read(fd, comm, sizeof(comm) - 1) : 0;
+	if (fd >= 0)
+		close(fd);
+	while (n > 0 && comm[n - 1] == '\n')
+		comm[--n] = '\0';
+	snprintf(mm->comm, sizeof(mm->comm), "%.15s", comm);
+	mm->pid = p->pid;
+}
+
+/* A process not met before: whose memory does it have? */
+static void adopt(struct proc *p, pid_t parent_pid)
+{
+	struct host *h = p->host;
+	struct proc *parent = proc_find(h, parent_pid);
+
+	if (parent && parent->space && proc_same_vm(p->pid, parent->pid)) {
+		p->space = parent->space;
+		p->space->users++;
+		return;
+	}
+	if (!h->newborn || h->newborn->users)
+		return;
+	p->space = h->newborn;
+	p->space->users++;
+	p->space->parent = NULL;
+	name_mm(p, p->space->mm);
+}
+
+struct proc *proc_of(struct host *h, pid_t tid)
+{
+	pid_t tgid, ppid, tracer;
+	struct proc *p;
+	struct tid *t;
+
+	list_for_each_entry(t, bucket(h->tid_hash, tid), struct tid, hash)
+		if (t->tid == tid)
+			return t->proc;
+	if (proc_status(tid, &tgid, &ppid, &tracer) < 0)
+		return NULL;
+	p = proc_find(h, tgid);
+	if (!p) {
+		p = proc_new(h, tgid);
+		adopt(p, ppid);
+	}
+	p->traced = tracer != 0;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		host_fail("out of host memory");
+	t->tid = tid;
+	t->proc = p;
+	list_add(&t->hash, bucket(h->tid_hash, tid));
+	list_add(&t->proc_link, &p->tids);
+	p->threads_seen++;
+	return p;
+}
+
+void proc_drop_space(struct proc *p)
+{
+	struct space *s = p->space;
+
+	p->space = NULL;
+	if (s && --s->users == 0)
+		space_destroy(s);
+}
+
+void proc_exit(struct proc *p)
+{
+	struct host *h = p->host;
+	struct tid *t, *after;
+
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	list_for_each_entry_safe(t, after, &p->tids, struct tid, proc_link) {
+		list_del(&t->hash);
+		free(t);
+	}
+	proc_drop_space(p);
+	if (p->incoming)
+		space_destroy(p->incoming);
+	list_del(&p->hash);
+	h->nr_procs--;
+	free(p);
+}
+
+void proc_read_limits(struct proc *p)
+{
+	struct mm *mm = p->space->mm;
+	struct rlimit lim;
+
+	if (prlimit(p->pid, RLIMIT_AS, NULL, &lim) == 0)
+		mm->rlimit_as = lim.rlim_cur;
+	if (prlimit(p->pid, RLIMIT_DATA, NULL, &lim) == 0)
+		mm->rlimit_data = lim.rlim_cur;
+	if (prlimit(p->pid, RLIMIT_STACK, NULL, &lim) == 0)
+		mm->rlimit_stack = lim.rlim_cur;
+	p->limits_stale = false;
+}
+
+void proc_refresh(struct mm *mm)
+{
+	char path[64], text[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", mm->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (read(fd, text, sizeof(text) - 1) > 0)
+		mm->oom_score_adj = atoi(text);
+	close(fd);
+}
+
+void proc_kill(struct mm *mm, const char *why)
+{
+	(void)why;
+	if (mm->pid > 0)
+		kill(mm->pid, SIGKILL);
+}

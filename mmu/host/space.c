@@ -1,0 +1,530 @@
+/*
+ * space.c - what the host maps for an address space, and how it is made to follow the table.
+ *
+ * How     A shadow, four levels like the table, says for each page what the host has there:
+ *         nothing, backdrop (private, empty, every access reported) or a window onto a frame, with
+ *         which protection, and whether the host's own page table holds the translation.
+ *         install() makes windows where the frame or the protection differs, registers them, and
+ *         continues the pages; invalidate() drops pages but leaves the windows, which then report
+ *         every access. Mapping calls are made by the agent, in batches; the rest are ioctls.
+ * Holds   S1  a page is installed only where its window shows the frame that the table names
+ * Why     DESIGN: windows; Linux: Documentation/admin-guide/mm/userfaultfd.rst.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/userfaultfd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mmu/host/host.h"
+#include "mmu/host/shadow.h"
+#include "store/mapping.h"
+
+#ifndef UFFDIO_CONTINUE_MODE_WP
+#define UFFDIO_CONTINUE_MODE_WP ((__u64)1 << 1)
+#endif
+
+#define WINDOW_MODES (UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP)
+#define RWX (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+/* VM_READ, VM_WRITE and VM_EXEC are PROT_READ, PROT_WRITE and PROT_EXEC. */
+static int host_prot(const struct vma *vma)
+{
+	return (int)(vma->flags & VM_ACCESS);
+}
+
+/* Read-only private file pages are mapped private, so that a debugger can write into them. */
+static int window_flags(const struct vma *vma)
+{
+	bool text = vma->mapping && !(vma->flags & (VM_SHARED | VM_WRITE));
+
+	return MAP_FIXED | MAP_NORESERVE | (text ? MAP_PRIVATE : MAP_SHARED);
+}
+
+static int report_accesses(struct space *s, vaddr_t start, vaddr_t end, u64 modes)
+{
+	struct uffdio_register reg = { .range = { start, end - start }, .mode = modes };
+
+	return ioctl(s->uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : 0;
+}
+
+void space_wake(struct space *s, vaddr_t addr)
+{
+	struct uffdio_range range = { addr & PAGE_MASK, PAGE_SIZE };
+
+	ioctl(s->uffd, UFFDIO_WAKE, &range);
+}
+
+bool space_alive(struct space *s)
+{
+	struct uffdio_writeprotect wp = { .range = { AGENT_BASE, PAGE_SIZE } };
+
+	return s->uffd < 0 || ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) == 0 || errno != ESRCH;
+}
+
+static void post_backdrop(struct space *s, vaddr_t start, vaddr_t end)
+{
+	agent_post(s, SYS_mmap, start, end - start, RWX,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, (u64)-1, 0);
+}
+
+int space_backdrop(struct space *s, vaddr_t start, vaddr_t end)
+{
+	int err;
+
+	post_backdrop(s, start, end);
+	err = agent_run(s);
+	return err ? err : report_accesses(s, start, end, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+/* Backdrop over [start, end), and the shadow says so. */
+static int reset_to_backdrop(struct space *s, vaddr_t start, vaddr_t end)
+{
+	int err = space_backdrop(s, start, end);
+
+	shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
+	return err;
+}
+
+/* One run of pages with contiguous frames. */
+struct run {
+	vaddr_t start, end;
+	pfn_t pfn;
+};
+
+/* The next run in [*at, end) whose windows are missing or wrong. */
+static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *at, vaddr_t end,
+			      struct run *run)
+{
+	pte_t *pte = NULL;
+	u32 *sh = NULL;
+
+	run->start = run->end = 0;
+	for (; *at < end; *at += PAGE_SIZE) {
+		bool edge = !pte || !(*at & (PAGE_SIZE * TABLE_ENTRIES - 1));
+		u32 want;
+
+		pte = edge ? table_find(&s->mm->table, *at) : pte + 1;
+		sh = edge ? shadow_get(s, *at) : sh + 1;
+		want = SHADOW_WINDOW | SHADOW_PROT(host_prot(vma)) | SHADOW_PFN(pte_pfn(*pte));
+		if ((*sh & ~(SHADOW_INSTALLED | SHADOW_WP)) == want) {
+			if (run->end)
+				return true;
+			continue;
+		}
+		if (run->end && pte_pfn(*pte) != run->pfn + ((*at - run->start) >> PAGE_SHIFT))
+			return true;
+		if (!run->end) {
+			run->start = *at;
+			run->pfn = pte_pfn(*pte);
+		}
+		run->end = *at + PAGE_SIZE;
+		if (s->nr_futex && (*sh & SHADOW_KIND) == SHADOW_WINDOW)
+			space_wake_futexes(s, *at, *at + PAGE_SIZE);
+		*sh = want;
+	}
+	return run->end != 0;
+}
+
+/* The agent maps the posted windows; accesses to them are reported from then on. */
+static int map_windows(struct space *s, const struct run *runs, unsigned int nr)
+{
+	int err = agent_run(s);
+	unsigned int i;
+
+	for (i = 0; i < nr && !err; i++)
+		err = report_accesses(s, runs[i].start, runs[i].end, WINDOW_MODES);
+	return err;
+}
+
+/* Makes and registers the windows that [start, end) lacks. */
+static int make_windows(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	struct run runs[COMM_COMMANDS];
+	struct run *run = runs;
+	vaddr_t at = start;
+
+	while (next_wrong_window(s, vma, &at, end, run)) {
+		if (!s->comm)
+			return -ESRCH;
+		agent_post(s, SYS_mmap, run->start, run->end - run->start, (u64)host_prot(vma),
+			   (u64)window_flags(vma), (u64)s->comm->ram_fd, run->pfn << PAGE_SHIFT);
+		if (++run == runs + COMM_COMMANDS) {
+			int err = map_windows(s, runs, COMM_COMMANDS);
+
+			if (err)
+				return err;
+			run = runs;
+		}
+	}
+	return run == runs ? 0 : map_windows(s, runs, (unsigned int)(run - runs));
+}
+
+/* The host makes a frame that was never touched, zero-filled. */
+static void touch_frame(struct space *s, vaddr_t addr)
+{
+	volatile u8 *frame = s->host->ram + (SHADOW_GET_PFN(*shadow_get(s, addr)) << PAGE_SHIFT);
+
+	*frame = *frame;
+}
+
+/* Lets the host translate [start, end). The range may span several of the host's mappings. */
+static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
+{
+	vaddr_t stop = end;
+
+	while (start < end) {
+		struct uffdio_continue c = { .range = { start, stop - start },
+					     .mode = wp ? UFFDIO_CONTINUE_MODE_WP : 0 };
+
+		if (ioctl(s->uffd, UFFDIO_CONTINUE, &c) == 0)
+			start = stop;
+		else if (c.mapped > 0)
+			start += (u64)c.mapped;
+		else if (errno == EFAULT)
+			touch_frame(s, start);
+		else if (errno == ENOENT && stop - start > PAGE_SIZE) {
+			stop = start + align_up((stop - start) / 2, PAGE_SIZE);
+			continue;
+		} else if (errno == EEXIST || errno == ENOENT)
+			start += PAGE_SIZE;
+		else if (errno != EAGAIN)
+			return;
+		stop = max_u64(stop, min_u64(end, start + PAGE_SIZE));
+		if (start == stop)
+			stop = end;
+	}
+}
+
+static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on)
+{
+	struct uffdio_writeprotect wp = { .range = { start, end - start },
+					  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+
+	while (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == EAGAIN)
+		;
+}
+
+/* What must be done for a page so that the host's translation is the table's. */
+enum step { STEP_NONE, STEP_CONTINUE, STEP_CONTINUE_WP, STEP_UNPROTECT };
+
+static enum step step_for(const struct vma *vma, pte_t pte, u32 sh)
+{
+	bool wp = (vma->flags & VM_WRITE) && !(pte & PTE_WRITE);
+
+	if (!(sh & SHADOW_INSTALLED))
+		return wp ? STEP_CONTINUE_WP : STEP_CONTINUE;
+	return (sh & SHADOW_WP) && !wp ? STEP_UNPROTECT : STEP_NONE;
+}
+
+static void take_step(struct space *s, enum step step, vaddr_t start, vaddr_t end)
+{
+	if (step != STEP_NONE && start <= s->fault_addr && s->fault_addr < end)
+		s->woken = true;
+	if (step == STEP_UNPROTECT)
+		set_wp(s, start, end, false);
+	else if (step != STEP_NONE)
+		continue_range(s, start, end, step == STEP_CONTINUE_WP);
+}
+
+static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	struct space *s = space_of(mm);
+	enum step step = STEP_NONE;
+	vaddr_t at, from = start;
+	pte_t *pte = NULL;
+	u32 *sh = NULL;
+	int err;
+
+	if (s->quiet || s->gone)
+		return 0;
+	err = make_windows(s, vma, start, end);
+	if (err == -ESRCH)
+		return 0;
+	if (err) {
+		shadow_fill(s, start, end, SHADOW_HOLE);
+		return -ENOMEM;
+	}
+	for (at = start; at < end; at += PAGE_SIZE) {
+		bool edge = !pte || !(at & (PAGE_SIZE * TABLE_ENTRIES - 1));
+		enum step next;
+
+		pte = edge ? table_find(&mm->table, at) : pte + 1;
+		sh = edge ? shadow_get(s, at) : sh + 1;
+		next = step_for(vma, *pte, *sh);
+		if (next != step) {
+			take_step(s, step, from, at);
+			from = at;
+			step = next;
+		}
+		*sh |= SHADOW_INSTALLED;
+		if (next == STEP_CONTINUE_WP)
+			*sh |= SHADOW_WP;
+		else if (next == STEP_UNPROTECT)
+			*sh &= ~SHADOW_WP;
+	}
+	take_step(s, step, from, end);
+	return 0;
+}
+
+static bool host_can_replace(struct mm *mm)
+{
+	return space_of(mm)->comm != NULL;
+}
+
+static void host_write_protect(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct space *s = space_of(mm);
+
+	set_wp(s, start, end, true);
+	for (; start < end; start += PAGE_SIZE)
+		*shadow_get(s, start) |= SHADOW_WP;
+}
+
+/*
+ * A child without agent: its translations go with everybody's when the frame is punched out of the
+ * RAM file; the contents are put back at once, and the others fault and find it again.
+ */
+static void punch_out(struct space *s, vaddr_t start, vaddr_t end)
+{
+	u8 copy[PAGE_SIZE];
+
+	for (; start < end; start += PAGE_SIZE) {
+		u32 *sh = shadow_find(s, start);
+		u64 at;
+
+		if (!sh || !(*sh & SHADOW_INSTALLED))
+			continue;
+		at = SHADOW_GET_PFN(*sh) << PAGE_SHIFT;
+		memcpy(copy, s->host->ram + at, PAGE_SIZE);
+		if (fallocate(s->host->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+			      PAGE_SIZE) < 0)
+			host_fail("cannot release a frame: %s", strerror(errno));
+		memcpy(s->host->ram + at, copy, PAGE_SIZE);
+		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP);
+	}
+}
+
+/* Clears the installed marks of [start, end); the part that had any. */
+static struct run uninstall(struct space *s, vaddr_t start, vaddr_t end)
+{
+	struct run run = { 0 };
+	vaddr_t at = start;
+
+	while (at < end) {
+		vaddr_t leaf_end = min_u64(end, (at | (PAGE_SIZE * TABLE_ENTRIES - 1)) + 1);
+		u32 *sh = shadow_find(s, at);
+
+		for (; sh && at < leaf_end; at += PAGE_SIZE, sh++) {
+			if (!(*sh & SHADOW_INSTALLED))
+				continue;
+			*sh &= ~(SHADOW_INSTALLED | SHADOW_WP);
+			if (!run.end)
+				run.start = at;
+			run.end = at + PAGE_SIZE;
+		}
+		at = sh ? leaf_end : shadow_skip(s, at, end);
+	}
+	return run;
+}
+
+static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
+{
+	struct space *posted = NULL;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct space *s = space_of(ranges[i].mm);
+		struct run run;
+
+		if (s->quiet || s->gone)
+			continue;
+		if (s->nr_futex)
+			space_wake_futexes(s, ranges[i].start, ranges[i].end);
+		if (!s->comm) {
+			punch_out(s, ranges[i].start, ranges[i].end);
+			continue;
+		}
+		if (posted && posted != s)
+			(void)agent_run(posted);
+		posted = s;
+		run = uninstall(s, ranges[i].start, ranges[i].end);
+		if (run.end)
+			agent_post(s, SYS_madvise, run.start, run.end - run.start, MADV_DONTNEED, 0, 0, 0);
+	}
+	if (posted)
+		(void)agent_run(posted);
+}
+
+/* Windows and holes in [start, end) that the area's accesses must not meet. */
+static bool next_unfit(struct space *s, int prot, vaddr_t *at, vaddr_t end, struct run *run)
+{
+	run->start = run->end = 0;
+	while (*at < end) {
+		u32 *sh = shadow_find(s, *at);
+		u32 state = sh ? *sh : shadow_default(s, *at);
+		u32 kind = state & SHADOW_KIND;
+		vaddr_t next = sh ? *at + PAGE_SIZE : shadow_skip(s, *at, end);
+		bool fit = kind == SHADOW_BACKDROP ? SHADOW_GET_PROT(state) == RWX :
+			   kind == SHADOW_WINDOW && SHADOW_GET_PROT(state) == (u32)prot;
+
+		if (fit && run->end)
+			return true;
+		if (!fit) {
+			if (!run->end)
+				run->start = *at;
+			run->end = next;
+		}
+		*at = next;
+	}
+	return run->end != 0;
+}
+
+static int host_area_changed(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	struct space *s = space_of(mm);
+	struct run run;
+	int err = 0;
+
+	if (s->quiet || s->gone || (vma->flags & VM_PFNMAP))
+		return 0;
+	while (!err && next_unfit(s, host_prot(vma), &start, end, &run))
+		err = reset_to_backdrop(s, run.start, run.end);
+	return err == -ESRCH ? 0 : err;
+}
+
+/* Long ranges give their windows back, so that the host has fewer mappings. */
+static void host_area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct space *s = space_of(mm);
+
+	if (s->quiet || s->gone || !s->comm || end - start < 32 * PAGE_SIZE)
+		return;
+	if (shadow_has_windows(s, &start, &end))
+		(void)reset_to_backdrop(s, start, end);
+}
+
+const struct mmu_ops host_mmu_ops = {
+	.install = host_install,
+	.can_replace = host_can_replace,
+	.write_protect = host_write_protect,
+	.invalidate = host_invalidate,
+	.area_changed = host_area_changed,
+	.area_removed = host_area_removed,
+};
+
+void space_set_default(struct space *s, vaddr_t start, vaddr_t end)
+{
+	if (s->nr_def < DEFAULTS_MAX)
+		s->def[s->nr_def++] = (struct default_range){ start, end };
+}
+
+void space_forget_range(struct space *s, vaddr_t start, vaddr_t end)
+{
+	shadow_fill(s, start, end, SHADOW_HOLE);
+}
+
+void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
+{
+	struct vma *vma = vma_at(s->mm, addr);
+
+	addr &= PAGE_MASK;
+	if (kind == BAD_BUS) /* beyond the end of the RAM file, and not registered: a native SIGBUS */
+		agent_post(s, SYS_mmap, addr, PAGE_SIZE, RWX, MAP_FIXED | MAP_SHARED,
+			   s->comm ? (u64)s->comm->ram_fd : 0, s->host->ram_bytes);
+	else if (kind == BAD_ACCERR && vma)
+		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
+			   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (u64)-1, 0);
+	else
+		agent_post(s, SYS_munmap, addr, PAGE_SIZE, 0, 0, 0, 0);
+	(void)agent_run(s);
+	shadow_fill(s, addr, addr + PAGE_SIZE, SHADOW_HOLE);
+	space_wake(s, addr);
+}
+
+void space_note_futex(struct space *s, vaddr_t addr)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_futex; i++)
+		if (s->futex[i] == addr)
+			return;
+	if (s->nr_futex == FUTEX_WORDS) { /* the oldest wakes up spuriously, and comes again */
+		space_wake_futexes(s, s->futex[0], s->futex[0] + 1);
+		if (s->nr_futex == FUTEX_WORDS)
+			s->nr_futex--;
+	}
+	s->futex[s->nr_futex++] = addr;
+}
+
+void space_wake_futexes(struct space *s, vaddr_t start, vaddr_t end)
+{
+	unsigned int i = 0;
+
+	while (i < s->nr_futex) {
+		vaddr_t addr = s->futex[i];
+		u32 *sh = shadow_find(s, addr);
+
+		if (addr < start || addr >= end) {
+			i++;
+			continue;
+		}
+		if (sh && (*sh & SHADOW_KIND) == SHADOW_WINDOW)
+			syscall(SYS_futex,
+				s->host->ram + (SHADOW_GET_PFN(*sh) << PAGE_SHIFT) + (addr & ~PAGE_MASK),
+				FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
+		s->futex[i] = s->futex[--s->nr_futex];
+	}
+}
+
+struct space *space_create(struct host *h, struct mm *mm)
+{
+	struct space *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		host_fail("out of host memory");
+	s->host = h;
+	s->mm = mm;
+	s->uffd = -1;
+	s->slot = -1;
+	mm->backend = s;
+	list_add_tail(&s->all, &h->spaces);
+	return s;
+}
+
+struct space *space_fork(struct space *parent, struct mm *child)
+{
+	struct space *s = space_create(parent->host, child);
+
+	shadow_copy(s, parent);
+	memcpy(s->pinned, parent->pinned, sizeof(s->pinned));
+	s->nr_pinned = parent->nr_pinned;
+	return s;
+}
+
+void space_destroy(struct space *s)
+{
+	struct host *h = s->host;
+
+	s->gone = true;
+	if (h->newborn == s)
+		h->newborn = NULL;
+	if (s->comm && s->comm->agent > 0)
+		kill(s->comm->agent, SIGKILL);
+	mm_destroy(s->mm);
+	if (s->uffd >= 0)
+		close(s->uffd);
+	if (s->slot >= 0)
+		h->slot_used[s->slot] = 0;
+	shadow_free(s);
+	list_del(&s->all);
+	free(s);
+}

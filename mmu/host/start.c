@@ -1,0 +1,279 @@
+/*
+ * start.c - makes a machine on this host, starts the first program on it, and clears all away.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mmu/host/file.h"
+#include "mmu/host/host.h"
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+extern const char __start_agent_text[], __stop_agent_text[];
+
+void host_fail(const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("quire: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(125);
+}
+
+void host_log(struct host *h, const char *fmt, ...)
+{
+	va_list args;
+
+	(void)h;
+	fputs("quire: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+static void log_boot(void *arg, const char *line)
+{
+	struct host *h = arg;
+
+	if (h->verbose)
+		fprintf(stderr, "[quire] %s\n", line);
+}
+
+static void log_machine(struct machine *m, const char *line)
+{
+	struct host *h = m->owner;
+
+	if (h->verbose)
+		fprintf(stderr, "[quire] %s\n", line);
+}
+
+static u64 machine_now(struct machine *m)
+{
+	(void)m;
+	return now_ns();
+}
+
+static const struct machine_ops ops = { .kill = proc_kill, .refresh = proc_refresh,
+					.now_ns = machine_now, .log = log_machine };
+
+static int make_memory_file(const char *name, u64 bytes)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
+		host_fail("cannot make %llu MiB of memory (%s): %s", (unsigned long long)bytes >> 20, name,
+			  strerror(errno));
+	return fd;
+}
+
+static void *map_file(int fd, u64 bytes, u64 offset)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+
+	if (at == MAP_FAILED)
+		host_fail("cannot map %llu MiB: %s", (unsigned long long)bytes >> 20, strerror(errno));
+	return at;
+}
+
+/* A file without a name, so that nothing can stay behind; or the one the user names. */
+static int open_swap(const struct host_config *c)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd;
+
+	if (c->swap_path) {
+		fd = open(c->swap_path, O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0600);
+		if (fd < 0 && errno == EINVAL)
+			fd = open(c->swap_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			host_fail("cannot open swap file %s: %s", c->swap_path, strerror(errno));
+	} else {
+		if (!dir || !*dir)
+			dir = "/var/tmp";
+		fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC | O_DIRECT, 0600);
+		if (fd < 0)
+			fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0)
+			host_fail("cannot make a swap file in %s: %s; set TMPDIR or use --swap-file", dir,
+				  strerror(errno));
+	}
+	if (ftruncate(fd, (off_t)(c->swap_bytes + PAGE_SIZE)) < 0)
+		host_fail("cannot make a swap file of %llu MiB: %s; use a smaller --swap",
+			  (unsigned long long)c->swap_bytes >> 20, strerror(errno));
+	return fd;
+}
+
+static void open_events(struct host *h)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 4 };
+	sigset_t set;
+
+	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->signal_fd, &ev);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+struct host *host_create(const struct host_config *c)
+{
+	struct host *h = calloc(1, sizeof(*h));
+	struct machine_config mc = { .mmu = &host_mmu_ops, .ops = &ops, .seed = c->seed };
+	u64 code_bytes = COMM_FILE_OFFSET + COMM_SLOTS * COMM_SIZE;
+	int i, err;
+
+	if (!h)
+		host_fail("out of host memory");
+	h->verbose = c->verbose;
+	h->manager = getpid();
+	h->start_ns = now_ns();
+	h->ram_bytes = c->ram_bytes & PAGE_MASK;
+	list_init(&h->spaces);
+	for (i = 0; i < PROC_HASH; i++) {
+		list_init(&h->proc_hash[i]);
+		list_init(&h->tid_hash[i]);
+	}
+	h->ram_fd = make_memory_file("quire-ram", h->ram_bytes);
+	h->ram = map_file(h->ram_fd, h->ram_bytes, 0);
+	h->code_fd = make_memory_file("quire-agent", code_bytes);
+	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text), 0) < 0)
+		host_fail("cannot write the agent's code: %s", strerror(errno));
+	h->comm_base = map_file(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
+	mc.owner = h;
+	mc.phys = (struct phys_config){ .ram = h->ram, .nr_pages = h->ram_bytes >> PAGE_SHIFT,
+					.ram_content = RAM_ZEROED, .log = log_boot, .arg = h };
+	if (c->swap_bytes) {
+		mc.swap_dev = file_device(open_swap(c));
+		mc.swap_pages = (c->swap_bytes >> PAGE_SHIFT) + 1;
+	}
+	err = machine_boot(&h->machine, &mc);
+	if (err)
+		host_fail("a machine with %llu KiB of RAM cannot boot: %s; give it more with --mem",
+			  (unsigned long long)h->ram_bytes >> 10, strerror(-err));
+	open_events(h);
+	return h;
+}
+
+/* Runs in the child: the filter, then the program. Tells the manager an errno on failure. */
+static void run_child(char **argv, int to_manager, int from_manager)
+{
+	sigset_t none;
+	int fd, err;
+	char go;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	fd = filter_install();
+	if (write(to_manager, &fd, sizeof(fd)) != (ssize_t)sizeof(fd) || fd < 0)
+		_exit(125);
+	if (read(from_manager, &go, 1) != 1)
+		_exit(125);
+	close(fd);
+	execvp(argv[0], argv);
+	err = errno;
+	if (write(to_manager, &err, sizeof(err)) < 0)
+		_exit(125);
+	_exit(err == ENOENT ? 127 : 126);
+}
+
+int host_start(struct host *h, char **argv)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 0 };
+	int up[2], down[2], fd = -1, pidfd;
+
+	if (pipe2(up, O_CLOEXEC) < 0 || pipe2(down, O_CLOEXEC) < 0)
+		host_fail("cannot make a pipe: %s", strerror(errno));
+	h->first_pid = fork();
+	if (h->first_pid < 0)
+		host_fail("cannot fork: %s", strerror(errno));
+	if (h->first_pid == 0)
+		run_child(argv, up[1], down[0]);
+	close(up[1]);
+	close(down[0]);
+	if (read(up[0], &fd, sizeof(fd)) != (ssize_t)sizeof(fd) || fd < 0)
+		host_fail("cannot install the system call filter: %s; CAP_SYS_ADMIN or a container that "
+			  "allows seccomp is needed", strerror(fd < 0 ? -fd : EPIPE));
+	pidfd = (int)syscall(SYS_pidfd_open, h->first_pid, 0);
+	h->notify_fd = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	close(pidfd);
+	if (h->notify_fd < 0)
+		host_fail("cannot get the filter's listener: %s; CAP_SYS_PTRACE is needed", strerror(errno));
+	fcntl(h->notify_fd, F_SETFD, FD_CLOEXEC);
+	/* The two sides take turns: wake the other on this CPU. Linux 6.6; without it only slower. */
+	ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->notify_fd, &ev);
+	if (write(down[1], "g", 1) != 1)
+		host_fail("the program's process died early");
+	close(down[1]);
+	(void)host_loop(h);
+	fd = 0;
+	if (WIFEXITED(h->first_status) && WEXITSTATUS(h->first_status) >= 126 &&
+	    read(up[0], &fd, sizeof(fd)) == (ssize_t)sizeof(fd))
+		fprintf(stderr, "quire: cannot run %s: %s\n", argv[0], strerror(fd));
+	close(up[0]);
+	return h->first_status;
+}
+
+/* Ends whatever still runs on the machine. */
+static void kill_all(struct host *h)
+{
+	struct proc *p, *after;
+	int i;
+
+	for (i = 0; i < PROC_HASH; i++)
+		list_for_each_entry_safe(p, after, &h->proc_hash[i], struct proc, hash) {
+			kill(p->pid, SIGKILL);
+			proc_exit(p);
+		}
+}
+
+void host_destroy(struct host *h)
+{
+	struct space *s, *after;
+
+	kill_all(h);
+	list_for_each_entry_safe(s, after, &h->spaces, struct space, all)
+		space_destroy(s);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	machine_shutdown(&h->machine);
+	munmap(h->ram, h->ram_bytes);
+	close(h->ram_fd);
+	close(h->code_fd);
+	close(h->notify_fd);
+	close(h->epoll_fd);
+	close(h->signal_fd);
+	free(h);
+}

@@ -1,0 +1,143 @@
+"""rivals.py - what Quire is measured against: a memory cgroup with swap, and User Mode Linux.
+
+Both leave the host as they found it: swap file, cgroup and processes go away on any exit.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+V1 = '/sys/fs/cgroup/memory'
+V2_PLACES = ('/sys/fs/cgroup', '/sys/fs/cgroup/unified')
+
+
+class Unavailable(Exception):
+    """Why a rival cannot be measured here."""
+
+
+def write(path, value):
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(str(value))
+
+
+class Cgroup:
+    """A memory cgroup, and a swap file on the given directory's file system for it."""
+
+    def __init__(self, directory, swap_mb=4096):
+        if os.getuid() != 0:
+            raise Unavailable('a memory cgroup needs root')
+        self.swap_path = os.path.join(directory, 'host-swap')
+        self.swapping = False
+        self.path = None
+        self.limit_file = None
+        try:
+            self.make_cgroup()
+            self.make_swap(swap_mb)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.close()
+            raise Unavailable(f'no memory cgroup with swap: {error}') from error
+
+    def make_cgroup(self):
+        name = f'quire-bench-{os.getpid()}'
+        if os.path.exists(V1 + '/memory.limit_in_bytes'):
+            self.path = os.path.join(V1, name)
+            self.limit_file = 'memory.limit_in_bytes'
+        else:
+            for place in V2_PLACES:
+                if os.path.exists(place + '/cgroup.controllers'):
+                    write(place + '/cgroup.subtree_control', '+memory')
+                    self.path = os.path.join(place, name)
+                    self.limit_file = 'memory.max'
+                    break
+        if self.path is None:
+            raise Unavailable('no memory cgroup controller')
+        os.mkdir(self.path)
+
+    def make_swap(self, megabytes):
+        with open(self.swap_path, 'wb') as f:
+            os.fchmod(f.fileno(), 0o600)
+            block = bytes(1 << 20)
+            for _ in range(megabytes):
+                f.write(block)
+        for command in (['mkswap', self.swap_path], ['swapon', self.swap_path]):
+            subprocess.run(['/sbin/' + command[0], *command[1:]], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.swapping = True
+
+    def limit(self, kilobytes):
+        write(os.path.join(self.path, self.limit_file), kilobytes * 1024)
+
+    def command(self, argv):
+        """argv, run inside the cgroup."""
+        return ['/bin/sh', '-c', f'echo $$ >{self.path}/cgroup.procs && exec "$@"', 'sh', *argv]
+
+    def end_processes(self):
+        with open(os.path.join(self.path, 'cgroup.procs'), encoding='ascii') as f:
+            for pid in f.read().split():
+                os.kill(int(pid), signal.SIGKILL)
+
+    def close(self):
+        if self.path and os.path.isdir(self.path):
+            self.end_processes()
+        if self.swapping:
+            subprocess.run(['/sbin/swapoff', self.swap_path], check=False)
+            self.swapping = False
+        if os.path.exists(self.swap_path):
+            os.unlink(self.swap_path)
+        if self.path and os.path.isdir(self.path):
+            for _ in range(50):
+                try:
+                    os.rmdir(self.path)
+                    return
+                except OSError:
+                    time.sleep(0.1)
+
+
+class UserModeLinux:
+    """Debian's linux.uml on a throw-away root with a static busybox and static programs."""
+
+    def __init__(self, directory, programs):
+        self.linux = shutil.which('linux.uml')
+        busybox = '/bin/busybox'
+        if not self.linux or not os.path.exists(busybox):
+            raise Unavailable('no linux.uml or no static busybox here')
+        self.root = tempfile.mkdtemp(prefix='uml-', dir=directory)
+        for folder in ('bin', 'dev', 'proc', 'tmp'):
+            os.mkdir(os.path.join(self.root, folder))
+        shutil.copy(busybox, self.root + '/bin/busybox')
+        os.symlink('busybox', self.root + '/bin/sh')
+        os.symlink('busybox', self.root + '/bin/true')
+        for name, path in programs.items():
+            shutil.copy(path, os.path.join(self.root, 'bin', name))
+
+    def run(self, script, timeout=60):
+        """Boots, runs the script, halts; returns what it wrote to /tmp/out, and the seconds."""
+        init = os.path.join(self.root, 'init')
+        out = os.path.join(self.root, 'tmp/out')
+        with open(init, 'w', encoding='ascii') as f:
+            f.write('#!/bin/sh\nbusybox mount -t proc proc /proc\n'
+                    f'{{ {script}; }} >/tmp/out 2>&1\nbusybox poweroff -f\n')
+        os.chmod(init, 0o755)
+        start = time.monotonic()
+        try:
+            subprocess.run([self.linux, 'mem=512M', 'rootfstype=hostfs', f'rootflags={self.root}',
+                            'rw', 'init=/init', 'con=null', 'con0=null', 'quiet',
+                            f'uml_dir={self.root}/tmp'],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=timeout, check=False,
+                           cwd=self.root, env={'PATH': os.environ['PATH'], 'HOME': self.root,
+                                               'TMPDIR': '/dev/shm'})
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable('linux.uml did not end in time') from error
+        seconds = time.monotonic() - start
+        if not os.path.exists(out):
+            raise Unavailable('linux.uml did not run the script')
+        with open(out, encoding='ascii', errors='replace') as f:
+            return f.read(), seconds
+
+    def close(self):
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -1,25 +1,239 @@
-/* minimal for now */
-#include <stdio.h>
+/*
+ * run.c - quire run: a program on a machine with the RAM that you give it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <unistd.h>
+
 #include "cmd/cmd.h"
-#include "mmu/host/host.h"
-static u64 size_of(const char *t){char *e;u64 v=strtoull(t,&e,10);if(*e=='K')v<<=10;if(*e=='M')v<<=20;if(*e=='G')v<<=30;return v;}
+#include "cmd/report.h"
+
+#define STATUS_EXPECT 124
+#define STATUS_ERROR 125
+#define EXPECT_MAX 64
+
+enum { OPT_SWAP_FILE = 1000, OPT_SET, OPT_REPORT, OPT_JSON, OPT_EXPECT, OPT_JUNIT, OPT_SEED, OPT_PROGRESS,
+       OPT_FAIL };
+
+static const struct argp_option options[] = {
+	{ "mem", 'm', "SIZE", 0, "RAM of the machine (K, M, G; default 256M)", 0 },
+	{ "swap", 's', "SIZE", 0, "swap space (default 0: none)", 0 },
+	{ "swap-file", OPT_SWAP_FILE, "FILE", 0, "where to swap; by default a file without a name in "
+						 "$TMPDIR or /var/tmp, which cannot stay behind", 0 },
+	{ "set", OPT_SET, "KNOB=VALUE", 0, "a knob of /proc/sys/vm: swappiness, page-cluster, "
+					   "min_free_kbytes, watermark_scale_factor, overcommit_memory, "
+					   "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
+					   "oom_kill_allocating_task (repeatable)", 0 },
+	{ "report", OPT_REPORT, "FILE", 0, "write the report to FILE instead of stderr", 1 },
+	{ "json", OPT_JSON, NULL, 0, "the report as JSON", 1 },
+	{ "quiet", 'q', NULL, 0, "no report", 1 },
+	{ "progress", OPT_PROGRESS, NULL, 0, "one line on stderr while the program runs", 1 },
+	{ "verbose", 'v', NULL, 0, "the machine's log on stderr", 1 },
+	{ "expect", OPT_EXPECT, "'COUNTER OP NUMBER'", 0, "fail with status 124 unless this holds at the end: "
+							  "any counter of the report; OP is one of "
+							  "< <= > >= == != (repeatable)", 2 },
+	{ "junit", OPT_JUNIT, "FILE", 0, "write what was expected and found as JUnit XML", 2 },
+	{ "seed", OPT_SEED, "N", 0, "fix every choice, the program's address layout included", 2 },
+	{ "fail", OPT_FAIL, "read|write:N:ERRNO", 0, "let the N-th transfer of file or swap end with ERRNO "
+						     "(EIO, ENOSPC), to test what happens then", 2 },
+	{ 0 }
+};
+
+static const char doc[] =
+	"Runs PROGRAM, unmodified, with its memory in the page frames of a machine with the given RAM, and "
+	"tells at the end what its memory did.\v"
+	"Exit status: the program's own; 128+N if signal N killed it; 124 if an expectation does not hold; "
+	"125 for an error of quire's own; 126 if PROGRAM cannot be executed; 127 if it is not found.\n\n"
+	"Example: quire run --mem 64M --swap 512M -- python3 job.py";
+
+/* Options as parsed. */
+struct run {
+	struct quire_run_config config;
+	const char *report_path, *junit_path;
+	bool json, quiet, progress;
+	struct expectation expect[EXPECT_MAX];
+	unsigned int nr_expect;
+};
+
+/* A size with K, M, G or T; false where it is none. */
+static bool parse_size(const char *text, uint64_t *bytes)
+{
+	char *end;
+	unsigned int shift = 0;
+
+	errno = 0;
+	*bytes = strtoull(text, &end, 10);
+	if (errno || end == text || !isdigit((unsigned char)*text))
+		return false;
+	switch (toupper((unsigned char)*end)) {
+	case 'T': shift += 10; /* fall through */
+	case 'G': shift += 10; /* fall through */
+	case 'M': shift += 10; /* fall through */
+	case 'K': shift += 10; end++; break;
+	default: break;
+	}
+	if (shift && toupper((unsigned char)*end) == 'I')
+		end++;
+	if (toupper((unsigned char)*end) == 'B')
+		end++;
+	if (*end || *bytes > UINT64_MAX >> shift)
+		return false;
+	*bytes <<= shift;
+	return true;
+}
+
+static void want_size(struct argp_state *state, const char *name, const char *text, uint64_t *bytes)
+{
+	if (!parse_size(text, bytes))
+		argp_failure(state, STATUS_ERROR, 0, "--%s %s: not a size; write for example 64M", name, text);
+}
+
+static void add_knob(struct argp_state *state, struct run *r, char *text)
+{
+	char *value = strchr(text, '='), *end;
+	struct quire_knob *k = &r->config.knob[r->config.nr_knobs];
+
+	if (!value || r->config.nr_knobs == QUIRE_KNOBS_MAX)
+		argp_failure(state, STATUS_ERROR, 0, "--set %s: write --set KNOB=VALUE", text);
+	*value++ = '\0';
+	k->name = text;
+	k->value = strtoull(value, &end, 10);
+	if (!isdigit((unsigned char)*value) || *end)
+		argp_failure(state, STATUS_ERROR, 0, "--set %s=%s: the value must be a number", text, value);
+	r->config.nr_knobs++;
+}
+
+static void add_expectation(struct argp_state *state, struct run *r, const char *text)
+{
+	const char *why;
+
+	if (r->nr_expect == EXPECT_MAX)
+		argp_failure(state, STATUS_ERROR, 0, "more than %d expectations", EXPECT_MAX);
+	if (!expectation_parse(&r->expect[r->nr_expect], text, &why))
+		argp_failure(state, STATUS_ERROR, 0, "--expect '%s': %s", text, why);
+	r->nr_expect++;
+}
+
+static void set_failure(struct argp_state *state, struct run *r, const char *text)
+{
+	char kind[8], name[8];
+	unsigned long n;
+
+	if (sscanf(text, "%7[a-z]:%lu:%7[A-Z]", kind, &n, name) != 3 || !n ||
+	    (strcmp(kind, "read") && strcmp(kind, "write")) || (strcmp(name, "EIO") && strcmp(name, "ENOSPC")))
+		argp_failure(state, STATUS_ERROR, 0, "--fail %s: write for example --fail write:3:ENOSPC", text);
+	*(kind[0] == 'r' ? &r->config.fail.reads : &r->config.fail.writes) = n;
+	r->config.fail.error = strcmp(name, "EIO") ? ENOSPC : EIO;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct run *r = state->input;
+
+	switch (key) {
+	case 'm': want_size(state, "mem", arg, &r->config.ram_bytes); break;
+	case 's': want_size(state, "swap", arg, &r->config.swap_bytes); break;
+	case OPT_SWAP_FILE: r->config.swap_path = arg; break;
+	case OPT_SET: add_knob(state, r, arg); break;
+	case OPT_REPORT: r->report_path = arg; break;
+	case OPT_JSON: r->json = true; break;
+	case 'q': r->quiet = true; break;
+	case 'v': r->config.verbose = true; break;
+	case OPT_PROGRESS: r->progress = true; break;
+	case OPT_EXPECT: add_expectation(state, r, arg); break;
+	case OPT_JUNIT: r->junit_path = arg; break;
+	case OPT_SEED:
+		r->config.seeded = true;
+		r->config.seed = strtoull(arg, NULL, 0);
+		break;
+	case OPT_FAIL: set_failure(state, r, arg); break;
+	case ARGP_KEY_ARG:
+		r->config.argv = &state->argv[state->next - 1];
+		state->next = state->argc;
+		break;
+	case ARGP_KEY_NO_ARGS:
+		argp_failure(state, STATUS_ERROR, 0, "which program? quire run [OPTIONS] -- PROGRAM ARGS...");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static int write_report(const struct run *r, const struct quire_report *report)
+{
+	FILE *out = stderr;
+	int bad = 0;
+
+	if (r->quiet)
+		return 0;
+	if (r->report_path)
+		out = fopen(r->report_path, "we");
+	if (!out) {
+		fprintf(stderr, "quire: cannot write the report to %s: %s\n", r->report_path, strerror(errno));
+		return STATUS_ERROR;
+	}
+	if (r->json)
+		bad = report_json(out, report, r->config.argv) < 0;
+	else
+		report_text(out, report, r->config.argv);
+	if (out != stderr)
+		bad |= fclose(out) != 0;
+	if (bad)
+		fprintf(stderr, "quire: the report could not be written\n");
+	return bad ? STATUS_ERROR : 0;
+}
+
+/* Says what does not hold; how many. */
+static unsigned int check_expectations(const struct run *r, const struct quire_report *report)
+{
+	unsigned int i, failed = 0;
+	uint64_t actual;
+
+	for (i = 0; i < r->nr_expect; i++) {
+		if (expectation_met(&r->expect[i], report, &actual))
+			continue;
+		failed++;
+		if (quire_report_value(report, r->expect[i].name, &actual))
+			fprintf(stderr, "quire: expected %s, but it is %" PRIu64 "\n", r->expect[i].text, actual);
+		else
+			fprintf(stderr, "quire: expected %s, but there is no counter of that name\n",
+				r->expect[i].text);
+	}
+	return failed;
+}
+
 int cmd_run(int argc, char **argv)
 {
-	struct host_config c = { .ram_bytes = 64<<20 };
-	int i;
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i],"--mem")) c.ram_bytes = size_of(argv[++i]);
-		else if (!strcmp(argv[i],"--swap")) c.swap_bytes = size_of(argv[++i]);
-		else if (!strcmp(argv[i],"--verbose")) c.verbose = true;
-		else if (!strcmp(argv[i],"--")) { i++; break; }
-		else break;
+	static const struct argp argp = { options, parse, "-- PROGRAM [ARGS...]", doc, NULL, NULL, NULL };
+	struct run r = { .config = { .ram_bytes = 256ull << 20, .progress_ms = 500 } };
+	struct quire_report report = { 0 };
+	unsigned int unmet;
+	int status;
+
+	argp_err_exit_status = STATUS_ERROR;
+	argv[0] = (char *)"quire run";
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &r);
+	r.config.progress = r.progress ? report_progress : NULL;
+	status = quire_run(&r.config, &report);
+	if (r.progress)
+		fputc('\n', stderr);
+	if (status)
+		return status;
+	status = report_exit_status(&report);
+	unmet = check_expectations(&r, &report);
+	if (r.junit_path && report_junit(r.junit_path, &report, r.config.argv, r.expect, r.nr_expect) < 0) {
+		fprintf(stderr, "quire: cannot write %s\n", r.junit_path);
+		status = status ? status : STATUS_ERROR;
 	}
-	struct host *h = host_create(&c);
-	int st = host_start(h, argv + i);
-	fprintf(stderr, "faults %llu notif %llu trips %llu cmds %llu busy %.3f ms status %x\n", (unsigned long long)h->nr_faults, (unsigned long long)h->nr_notifications, (unsigned long long)h->agent_trips, (unsigned long long)h->agent_commands, h->busy_ns/1e6, st);
-	host_destroy(h);
-	return WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
+	if (write_report(&r, &report) && !status)
+		status = STATUS_ERROR;
+	quire_report_free(&report);
+	return status ? status : unmet ? STATUS_EXPECT : 0;
 }

@@ -42,6 +42,38 @@ void host_add_uffd(struct space *s)
 	epoll_ctl(s->host->epoll_fd, EPOLL_CTL_ADD, s->uffd, &ev);
 }
 
+static u64 kernel_pages(struct machine *m)
+{
+	return stat_read(&m->phys.stat, NR_SLAB_RECLAIMABLE) +
+	       stat_read(&m->phys.stat, NR_SLAB_UNRECLAIMABLE);
+}
+
+static void note_peaks(struct host *h)
+{
+	struct machine *m = &h->machine;
+	unsigned int i;
+
+	h->now[USE_ANON] = stat_read(&m->phys.stat, NR_ANON_MAPPED) + stat_read(&m->phys.stat, NR_SHMEM);
+	h->now[USE_FILE] = stat_read(&m->phys.stat, NR_FILE_MAPPED);
+	h->now[USE_TABLE] = stat_read(&m->phys.stat, NR_PAGETABLE);
+	h->now[USE_KERNEL] = kernel_pages(m);
+	for (i = 0; i < NR_USE; i++)
+		h->peak[i] = max_u64(h->peak[i], h->now[i]);
+}
+
+static void sample(struct host *h, u64 now)
+{
+	unsigned int i;
+
+	note_peaks(h);
+	for (i = 0; i < NR_USE; i++)
+		h->sum[i] += h->now[i];
+	h->samples++;
+	h->next_sample_ns = now + SAMPLE_NS;
+	if (h->on_sample)
+		h->on_sample(h);
+}
+
 /* What a thread gets when its access cannot be granted. */
 static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
 {
@@ -86,6 +118,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	else if (!s->woken)
 		space_wake(s, addr);
 	s->fault_addr = 0;
+	note_peaks(s->host);
 }
 
 /* The forked child's own channel; its process is met at its first event. */
@@ -174,36 +207,11 @@ static void handle_signal(struct host *h)
 	while (read(h->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			reap_children(h);
+		else if (getppid() != h->supervisor)
+			h->done = true; /* the supervisor was killed: end everything */
 		else if (info.ssi_signo != SIGINT && info.ssi_signo != SIGQUIT && h->first_pid > 0)
 			kill(h->first_pid, (int)info.ssi_signo); /* the terminal sends those itself */
 	}
-}
-
-static u64 kernel_pages(struct machine *m)
-{
-	return stat_read(&m->phys.stat, NR_SLAB_RECLAIMABLE) +
-	       stat_read(&m->phys.stat, NR_SLAB_UNRECLAIMABLE);
-}
-
-static void sample(struct host *h, u64 now)
-{
-	struct machine *m = &h->machine;
-	u64 anon = stat_read(&m->phys.stat, NR_ANON_MAPPED) + stat_read(&m->phys.stat, NR_SHMEM);
-	u64 file = stat_read(&m->phys.stat, NR_FILE_MAPPED);
-	u64 table = stat_read(&m->phys.stat, NR_PAGETABLE), kernel = kernel_pages(m);
-
-	h->samples++;
-	h->sum_anon += anon;
-	h->sum_file += file;
-	h->sum_table += table;
-	h->sum_kernel += kernel;
-	h->peak_anon = max_u64(h->peak_anon, anon);
-	h->peak_file = max_u64(h->peak_file, file);
-	h->peak_table = max_u64(h->peak_table, table);
-	h->peak_kernel = max_u64(h->peak_kernel, kernel);
-	h->next_sample_ns = now + SAMPLE_NS;
-	if (h->on_sample)
-		h->on_sample(h);
 }
 
 static void dispatch(struct host *h, const struct epoll_event *ev)
@@ -228,6 +236,11 @@ static void dispatch_all(struct host *h, struct epoll_event *ev, int n)
 	unsigned int pass;
 	int i;
 
+	for (i = 0; i < n; i++)
+		if ((ev[i].data.u64 & 3) == 1) {
+			sample(h, now_ns()); /* while the dying process still has its memory */
+			break;
+		}
 	for (pass = 0; pass < array_size(order); pass++)
 		for (i = 0; i < n; i++)
 			if ((ev[i].data.u64 & 3) == order[pass])
@@ -256,6 +269,5 @@ int host_loop(struct host *h)
 			sample(h, start);
 		h->busy_ns += now_ns() - start;
 	}
-	sample(h, now_ns());
 	return 0;
 }

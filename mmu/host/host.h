@@ -14,8 +14,11 @@
 
 #include "machine.h"
 #include "mmu/host/comm.h"
+#include "quire/run.h"
 #include "space/mm.h"
 #include "space/vma.h"
+
+struct flat;
 
 #define PROC_HASH 1024
 #define DEFAULTS_MAX 64
@@ -102,6 +105,9 @@ struct deferred {
 
 #define DEFERRED_MAX 256
 
+/* What pages are used for, as the report tells it. */
+enum use { USE_ANON, USE_FILE, USE_TABLE, USE_KERNEL, NR_USE };
+
 /* One machine and what runs on it. */
 struct host {
 	struct machine machine;
@@ -124,10 +130,13 @@ struct host {
 	struct call_stat call[CALL_STATS];
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
 	u64 host_mapped;          /* bytes of host mappings, not managed */
-	u64 samples, sum_anon, sum_file, sum_table, sum_kernel;
-	u64 peak_anon, peak_file, peak_table, peak_kernel;
-	u64 next_sample_ns, start_ns;
-	int progress;
+	u64 procs_seen;
+	u64 samples;
+	u64 sum[NR_USE], peak[NR_USE], now[NR_USE]; /* pages */
+	u64 next_sample_ns, next_progress_ns, start_ns;
+	const struct quire_run_config *config;
+	pid_t supervisor;
+	struct flat *report;      /* of report.c */
 	void (*on_sample)(struct host *h);
 };
 
@@ -191,14 +200,9 @@ void host_add_uffd(struct space *s);
 int host_loop(struct host *h);
 
 /* start.c */
-struct host_config {
-	u64 ram_bytes, swap_bytes;
-	const char *swap_path;
-	u64 seed;
-	bool verbose;
-	char **argv;
-};
-struct host *host_create(const struct host_config *config);
+/* Boots the machine of the config; exits with a message and 125 where that cannot be done. */
+struct host *host_create(const struct quire_run_config *config);
+/* Runs the program to its end. 0, or the exit status for a program that could not be started. */
 int host_start(struct host *h, char **argv);
 void host_destroy(struct host *h);
 void host_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -73,6 +73,7 @@ static struct proc *proc_new(struct host *h, pid_t pid)
 	list_init(&p->tids);
 	list_add(&p->hash, bucket(h->proc_hash, pid));
 	h->nr_procs++;
+	h->procs_seen++;
 	ev.data.u64 = (u64)(uintptr_t)p | 1;
 	if (p->pidfd >= 0)
 		epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, p->pidfd, &ev);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mmu/host/cleanup.h"
 #include "mmu/host/file.h"
 #include "mmu/host/host.h"
 
@@ -99,7 +101,7 @@ static void *map_file(int fd, u64 bytes, u64 offset)
 }
 
 /* A file without a name, so that nothing can stay behind; or the one the user names. */
-static int open_swap(const struct host_config *c)
+static int open_swap(const struct quire_run_config *c)
 {
 	const char *dir = getenv("TMPDIR");
 	int fd;
@@ -146,16 +148,18 @@ static void open_events(struct host *h)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-struct host *host_create(const struct host_config *c)
+struct host *host_create(const struct quire_run_config *c)
 {
 	struct host *h = calloc(1, sizeof(*h));
-	struct machine_config mc = { .mmu = &host_mmu_ops, .ops = &ops, .seed = c->seed };
+	struct machine_config mc = { .mmu = &host_mmu_ops, .ops = &ops, .seed = c->seed, .owner = h };
 	u64 code_bytes = COMM_FILE_OFFSET + COMM_SLOTS * COMM_SIZE;
 	int i, err;
 
 	if (!h)
 		host_fail("out of host memory");
 	h->verbose = c->verbose;
+	h->config = c;
+	h->supervisor = getppid();
 	h->manager = getpid();
 	h->start_ns = now_ns();
 	h->ram_bytes = c->ram_bytes & PAGE_MASK;
@@ -170,7 +174,6 @@ struct host *host_create(const struct host_config *c)
 	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text), 0) < 0)
 		host_fail("cannot write the agent's code: %s", strerror(errno));
 	h->comm_base = map_file(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
-	mc.owner = h;
 	mc.phys = (struct phys_config){ .ram = h->ram, .nr_pages = h->ram_bytes >> PAGE_SHIFT,
 					.ram_content = RAM_ZEROED, .log = log_boot, .arg = h };
 	if (c->swap_bytes) {
@@ -186,7 +189,7 @@ struct host *host_create(const struct host_config *c)
 }
 
 /* Runs in the child: the filter, then the program. Tells the manager an errno on failure. */
-static void run_child(char **argv, int to_manager, int from_manager)
+static void run_child(const struct host *h, char **argv, int to_manager, int from_manager)
 {
 	sigset_t none;
 	int fd, err;
@@ -195,6 +198,8 @@ static void run_child(char **argv, int to_manager, int from_manager)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (h->config->seeded)
+		personality(ADDR_NO_RANDOMIZE);
 	fd = filter_install();
 	if (write(to_manager, &fd, sizeof(fd)) != (ssize_t)sizeof(fd) || fd < 0)
 		_exit(125);
@@ -219,7 +224,7 @@ int host_start(struct host *h, char **argv)
 	if (h->first_pid < 0)
 		host_fail("cannot fork: %s", strerror(errno));
 	if (h->first_pid == 0)
-		run_child(argv, up[1], down[0]);
+		run_child(h, argv, up[1], down[0]);
 	close(up[1]);
 	close(down[0]);
 	if (read(up[0], &fd, sizeof(fd)) != (ssize_t)sizeof(fd) || fd < 0)
@@ -238,12 +243,14 @@ int host_start(struct host *h, char **argv)
 		host_fail("the program's process died early");
 	close(down[1]);
 	(void)host_loop(h);
+	fcntl(up[0], F_SETFL, O_NONBLOCK);
 	fd = 0;
-	if (WIFEXITED(h->first_status) && WEXITSTATUS(h->first_status) >= 126 &&
-	    read(up[0], &fd, sizeof(fd)) == (ssize_t)sizeof(fd))
+	if (read(up[0], &fd, sizeof(fd)) == (ssize_t)sizeof(fd)) {
 		fprintf(stderr, "quire: cannot run %s: %s\n", argv[0], strerror(fd));
+		return fd == ENOENT ? 127 : 126;
+	}
 	close(up[0]);
-	return h->first_status;
+	return 0;
 }
 
 /* Ends whatever still runs on the machine. */
@@ -266,8 +273,7 @@ void host_destroy(struct host *h)
 	kill_all(h);
 	list_for_each_entry_safe(s, after, &h->spaces, struct space, all)
 		space_destroy(s);
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	cleanup_descendants();
 	machine_shutdown(&h->machine);
 	munmap(h->ram, h->ram_bytes);
 	close(h->ram_fd);

@@ -1,0 +1,112 @@
+/*
+ * run.h - run an unmodified Linux program on a machine, and learn what its memory did.
+ *
+ * Use     Fill a struct quire_run_config, call quire_run(), read the report, quire_report_free() it.
+ *         quire_run() must be called from a process of one thread: it forks. It needs Linux 6.4 and
+ *         CAP_SYS_ADMIN and CAP_SYS_PTRACE (root, normally); it says what is missing and exits 125.
+ * Units   named: _kb is KiB, _pages 4 KiB pages, _s seconds, _ns nanoseconds.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_RUN_H
+#define QUIRE_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A knob of /proc/sys/vm, as "--set name=value" gives it. */
+struct quire_knob {
+	const char *name;
+	uint64_t value;
+};
+
+#define QUIRE_KNOBS_MAX 32
+
+/* A failure to inject into the swap device, for tests: the n-th transfer ends with this errno. */
+struct quire_failure {
+	unsigned long reads, writes; /* counted from 1; 0: none */
+	int error;
+};
+
+struct quire_report;
+
+struct quire_run_config {
+	uint64_t ram_bytes;
+	uint64_t swap_bytes;      /* 0: no swap */
+	const char *swap_path;    /* NULL: a file without a name in $TMPDIR or /var/tmp */
+	struct quire_knob knob[QUIRE_KNOBS_MAX];
+	unsigned int nr_knobs;
+	bool seeded;              /* fix every choice, address layout included */
+	uint64_t seed;
+	bool verbose;             /* the machine's log on stderr */
+	struct quire_failure fail;
+	/* Called about every `progress_ms` with the report so far; NULL: never. */
+	void (*progress)(const struct quire_report *so_far);
+	unsigned int progress_ms;
+	char **argv;              /* the program, found by PATH, and its arguments */
+};
+
+struct quire_usage {
+	uint64_t peak_kb, mean_kb, now_kb;
+};
+
+/* One counter by its name in /proc/vmstat, or ours. */
+struct quire_counter {
+	const char *name, *unit, *meaning;
+	uint64_t value;
+};
+
+/* One system call that the manager saw. */
+struct quire_call {
+	const char *name;
+	uint64_t count, ns;
+	uint64_t refused; /* answered with the errno of a kernel without it */
+};
+
+/* A process in an OOM kill: the victim, or a candidate. */
+struct quire_oom_row {
+	int pid, uid, oom_score_adj;
+	uint64_t total_vm_pages, rss_pages, pgtables_bytes, swapents_pages;
+	int64_t points;
+	char comm[16];
+};
+
+struct quire_oom {
+	struct quire_oom_row victim;
+	unsigned int nr_rows;
+	struct quire_oom_row row[32]; /* highest points first */
+};
+
+/* What a run did. Everything is owned by the report. */
+struct quire_report {
+	int status;               /* as waitpid() gives it */
+	double wall_s, user_s, sys_s, inside_s;
+	uint64_t ram_kb, swap_kb, free_kb;
+	struct quire_usage anon, file, pagetables, kernel;
+	uint64_t swap_now_kb, swap_peak_kb, swap_errors;
+	int swap_errno;           /* of the last failure */
+	uint64_t host_mapped_kb;  /* shared file mappings, which the host's page cache holds */
+	uint64_t processes, killed_at_end;
+	uint64_t agent_trips, agent_commands;
+	unsigned int nr_counters;
+	struct quire_counter *counter;
+	unsigned int nr_calls;
+	struct quire_call *call;
+	unsigned int nr_oom;
+	struct quire_oom *oom;
+};
+
+/*
+ * Runs the program to its end. Returns 0 with the report filled, whatever the program did; on an
+ * error of our own it writes a message to stderr and returns the exit status for it: 125, 126 (the
+ * program cannot be executed) or 127 (not found). Whatever still runs on the machine when the
+ * first process ends is killed.
+ */
+int quire_run(const struct quire_run_config *config, struct quire_report *report);
+
+/* The value of a counter or of a number of the report by its JSON name; false if there is none. */
+bool quire_report_value(const struct quire_report *report, const char *name, uint64_t *value);
+
+void quire_report_free(struct quire_report *report);
+
+#endif

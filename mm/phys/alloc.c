@@ -57,83 +57,73 @@ enum migratetype gfp_migratetype(gfp_t gfp)
 	return (enum migratetype)(gfp >> 3 & 3);
 }
 
-static inline void count_alloc(const struct request *req, struct zone *zone, struct pcp *pcp)
+static void count_alloc(const struct request *req, struct pcp *pcp)
 {
 	pcp->allocated += (u64)1 << req->order;
-	if (likely(req->phys->nr_nodes == 1))
-		return;
-	if (zone->nid == req->nid)
-		pcp->numa_hit += (u64)1 << req->order;
-	else
+	if (pcp->zone->nid != req->nid)
 		pcp->numa_miss += (u64)1 << req->order;
-	if (zone->nid == req->phys->cpu_node[req->cpu])
-		pcp->numa_local += (u64)1 << req->order;
-	else
+	if (pcp->zone->nid != req->phys->cpu_node[req->cpu])
 		pcp->numa_other += (u64)1 << req->order;
 }
 
-/* From the CPU's ring: a frame number with FRAME_FRESH, or PFN_NONE. */
-static inline pfn_t take_ring(const struct request *req, struct zone *zone, struct pcp *pcp,
-			      int index)
+/* From the CPU's ring, filled from the zone if need be. */
+static u32 take_ring(const struct request *req, struct pcp *pcp, int index)
 {
 	struct pcp_ring *ring = &pcp->rings[index];
-	pfn_t entry = PFN_NONE;
+	u32 entry = FRAME_NONE;
 
 	lock_take(&pcp->lock);
-	if (likely(ring_count(ring)) || pcp_refill(zone, pcp, index, req->alloc_flags)) {
+	if (ring_count(ring) || pcp_refill(pcp, index, req->alloc_flags)) {
 		entry = ring->frames[--ring->newest & ring->mask];
-		count_alloc(req, zone, pcp);
+		count_alloc(req, pcp);
 	}
 	lock_give(&pcp->lock);
 	return entry;
 }
 
-static no_inline pfn_t take_zone(const struct request *req, struct zone *zone, struct pcp *pcp)
+/* Straight from the zone. */
+static u32 take_zone(const struct request *req, struct pcp *pcp)
 {
+	struct zone *zone = pcp->zone;
 	pfn_t pfn;
 
 	lock_take(&zone->lock);
 	pfn = buddy_take(zone, req->order, req->type, req->alloc_flags);
 	lock_give(&zone->lock);
 	if (pfn == PFN_NONE)
-		return pfn;
+		return FRAME_NONE;
 	lock_take(&pcp->lock);
-	count_alloc(req, zone, pcp);
+	count_alloc(req, pcp);
 	lock_give(&pcp->lock);
-	return pfn;
+	return (u32)pfn;
 }
 
 /*
  * Fresh bits of a larger block. The bits of a taken block change no more, so that looking needs no
  * lock.
  */
-static no_inline bool block_is_fresh(struct zone *zone, pfn_t pfn, unsigned order)
+static no_inline bool block_is_fresh(struct phys *phys, pfn_t pfn, unsigned order)
 {
+	struct zone *zone;
 	bool fresh;
 
-	if (likely(!fresh_any(zone->phys, pfn, order)))
+	if (likely(!fresh_any(phys, pfn, order)))
 		return false;
+	zone = pfn_zone(phys, pfn);
 	lock_take(&zone->lock);
-	fresh = fresh_take(zone->phys, pfn, order);
+	fresh = fresh_take(phys, pfn, order);
 	lock_give(&zone->lock);
 	return fresh;
 }
 
-static inline struct page *take_from(const struct request *req, struct zone *zone)
+static u32 take_from(const struct request *req, struct zone *zone)
 {
 	struct pcp *pcp = zone->pcp[req->cpu];
 	int index = pcp_ring_index(req->type, req->order);
-	bool fresh;
-	pfn_t pfn;
 
-	if (likely(index >= 0) && likely(!(req->alloc_flags & ALLOC_HIGHATOMIC)))
-		pfn = take_ring(req, zone, pcp, index);
-	else
-		pfn = take_zone(req, zone, pcp);
-	if (unlikely(pfn == PFN_NONE))
-		return NULL;
-	fresh = req->order ? block_is_fresh(zone, pfn, req->order) : pfn & FRAME_FRESH;
-	return prepare_page(zone, pfn & ~(pfn_t)FRAME_FRESH, fresh ? PAGE_FLAG(PG_hostzero) : 0);
+	if (index >= 0 && !(req->alloc_flags & ALLOC_HIGHATOMIC))
+		return take_ring(req, pcp, index);
+	return take_zone(req, pcp);
 }
 
 static inline bool zone_allowed(const struct request *req, const struct zone *zone)
@@ -152,20 +142,20 @@ static inline bool zone_has_room(const struct request *req, const struct zone *z
 				 req->alloc_flags);
 }
 
-/* The first zone of the list that stays above the mark. Linux: get_page_from_freelist(). */
-static inline struct page *take_first_fit(const struct request *req, enum zone_watermark mark)
+/* From the first zone of the list that stays above the mark. Linux: get_page_from_freelist(). */
+static u32 take_first_fit(const struct request *req, enum zone_watermark mark)
 {
 	struct zone **at = req->phys->nodes[req->nid]->zonelist[req->highest].zones;
-	struct page *page;
+	u32 entry;
 
 	for (; *at; at++) {
 		if (!zone_allowed(req, *at) || !zone_has_room(req, *at, mark))
 			continue;
-		page = take_from(req, *at);
-		if (likely(page))
-			return page;
+		entry = take_from(req, *at);
+		if (entry != FRAME_NONE)
+			return entry;
 	}
-	return NULL;
+	return FRAME_NONE;
 }
 
 static void wake_kswapd(const struct request *req)
@@ -213,26 +203,26 @@ static unsigned retries_allowed(const struct request *req)
 }
 
 /* Relieve pressure and try again for as long as it helps. */
-static struct page *take_with_relief(struct request *req)
+static u32 take_with_relief(struct request *req)
 {
 	unsigned left = retries_allowed(req);
-	struct page *page = NULL;
+	u32 entry = FRAME_NONE;
 
-	while (!page && left-- > 0) {
+	while (entry == FRAME_NONE && left-- > 0) {
 		if (pressure_relieve(req->phys, req->gfp, req->order) == PRESSURE_FAIL)
 			break;
-		page = take_first_fit(req, WMARK_MIN);
-		if (!page) {
+		entry = take_first_fit(req, WMARK_MIN);
+		if (entry == FRAME_NONE) {
 			drain_all_pages(req->phys);
-			page = take_first_fit(req, WMARK_MIN);
+			entry = take_first_fit(req, WMARK_MIN);
 		}
 	}
-	if (!page && req->gfp & __GFP_NOFAIL) {
+	if (entry == FRAME_NONE && req->gfp & __GFP_NOFAIL) {
 		req->alloc_flags |= ALLOC_NO_WATERMARKS;
-		page = take_first_fit(req, WMARK_MIN);
-		require(page != NULL);
+		entry = take_first_fit(req, WMARK_MIN);
+		require(entry != FRAME_NONE);
 	}
-	return page;
+	return entry;
 }
 
 static void report_failure(const struct request *req)
@@ -243,19 +233,20 @@ static void report_failure(const struct request *req)
 			 req->order, req->gfp, (unsigned long)req->nodemask);
 }
 
-static no_inline struct page *take_slowly(struct request *req)
+static u32 take_slowly(struct request *req)
 {
-	struct page *page;
+	u32 entry;
 
 	if (req->gfp & __GFP_KSWAPD_RECLAIM)
 		wake_kswapd(req);
 	req->alloc_flags = slow_flags(req);
-	page = take_first_fit(req, WMARK_MIN);
-	if (!page && req->gfp & __GFP_DIRECT_RECLAIM && !(req->alloc_flags & ALLOC_NO_WATERMARKS))
-		page = take_with_relief(req);
-	if (!page)
+	entry = take_first_fit(req, WMARK_MIN);
+	if (entry == FRAME_NONE && req->gfp & __GFP_DIRECT_RECLAIM &&
+	    !(req->alloc_flags & ALLOC_NO_WATERMARKS))
+		entry = take_with_relief(req);
+	if (entry == FRAME_NONE)
 		report_failure(req);
-	return page;
+	return entry;
 }
 
 static no_inline bool fault_injected(struct phys *phys)
@@ -289,49 +280,78 @@ static no_inline void make_compound(struct phys *phys, struct page *head, unsign
 	head->compound_order = (u8)order;
 }
 
-static inline struct page *finish(const struct request *req, struct page *page)
+/* Everything that most requests do not ask for. */
+static no_inline void finish(struct phys *phys, struct page *page, unsigned order, gfp_t gfp)
 {
-	if (unlikely(!page))
-		return NULL;
-	if (unlikely(req->phys->debug))
-		debug_page_allocated(req->phys, page, req->order, req->gfp);
-	if (unlikely(req->gfp & __GFP_ZERO) && !page_test(page, PG_hostzero))
-		zero_block(req->phys, page, req->order);
-	if (unlikely(req->gfp & __GFP_COMP) && req->order)
-		make_compound(req->phys, page, req->order);
+	if (phys->debug)
+		debug_page_allocated(phys, page, order, gfp);
+	if (gfp & __GFP_ZERO && !page_test(page, PG_hostzero))
+		zero_block(phys, page, order);
+	if (gfp & __GFP_COMP && order)
+		make_compound(phys, page, order);
+}
+
+/* The struct page of what was taken. */
+static always_inline struct page *page_of(struct phys *phys, u32 entry, unsigned order, gfp_t gfp,
+					  const struct zone *zone)
+{
+	pfn_t pfn = entry & ~FRAME_FRESH;
+	bool fresh = order ? block_is_fresh(phys, pfn, order) : entry & FRAME_FRESH;
+	struct page *page = prepare_page(zone, pfn, fresh ? PAGE_FLAG(PG_hostzero) : 0);
+
+	if (unlikely(phys->debug | (gfp & (__GFP_ZERO | __GFP_COMP))))
+		finish(phys, page, order, gfp);
 	return page;
 }
 
-static inline struct page *allocate(struct phys *phys, gfp_t gfp, unsigned order, unsigned nid,
-				    unsigned cpu, u64 mask)
+static no_inline u32 take_frames(struct phys *phys, gfp_t gfp, unsigned order, unsigned nid,
+				 u64 nodemask)
 {
-	struct request req = { phys,
-			       gfp,
-			       order,
-			       nid,
-			       cpu,
-			       mask,
-			       gfp_zone(phys, gfp),
-			       (enum migratetype)(gfp_migratetype(gfp) & phys->mobility_mask),
-			       0 };
-	struct page *page;
+	struct request req = {
+		.phys = phys,
+		.gfp = gfp,
+		.order = order,
+		.nid = nid,
+		.cpu = phys_this_cpu(phys),
+		.nodemask = nodemask,
+		.highest = gfp_zone(phys, gfp),
+		.type = (enum migratetype)(gfp_migratetype(gfp) & phys->mobility_mask),
+	};
+	u32 entry;
 
 	require(order <= MAX_PAGE_ORDER);
-	if (unlikely(phys->fault.nth) && fault_injected(phys))
-		return NULL;
+	if (phys->fault.nth && fault_injected(phys))
+		return FRAME_NONE;
 	if (req.type == MIGRATE_MOVABLE)
 		req.alloc_flags = ALLOC_CMA;
-	page = take_first_fit(&req, WMARK_LOW);
-	if (unlikely(!page))
-		page = take_slowly(&req);
-	return finish(&req, page);
+	entry = take_first_fit(&req, WMARK_LOW);
+	return entry == FRAME_NONE ? take_slowly(&req) : entry;
+}
+
+/*
+ * What the caller's CPU has at hand for a request on its own node. What lies there is below no
+ * watermark: the zone counted it as taken when the ring was filled.
+ */
+static always_inline u32 take_at_hand(struct phys *phys, gfp_t gfp, unsigned order,
+				      struct pcp **pcp)
+{
+	unsigned type = gfp_migratetype(gfp) & phys->mobility_mask;
+	int index = pcp_ring_index((enum migratetype)type, order);
+
+	*pcp = phys->first_pcp[phys_this_cpu(phys) * MAX_NR_ZONES + gfp_zone(phys, gfp)];
+	if (unlikely(index < 0 || !*pcp || phys->fault.nth))
+		return FRAME_NONE;
+	return pcp_pop(*pcp, index, order);
 }
 
 struct page *alloc_pages(struct phys *phys, gfp_t gfp, unsigned order)
 {
-	unsigned cpu = phys_this_cpu(phys);
+	struct pcp *pcp;
+	u32 entry = take_at_hand(phys, gfp, order, &pcp);
 
-	return allocate(phys, gfp, order, phys->cpu_node[cpu], cpu, 0);
+	if (likely(entry != FRAME_NONE))
+		return page_of(phys, entry, order, gfp, pcp->zone);
+	return alloc_pages_nodemask(phys, gfp, order, numa_node_id(phys), 0);
 }
 
 struct page *alloc_pages_node(struct phys *phys, unsigned nid, gfp_t gfp, unsigned order)
@@ -342,8 +362,28 @@ struct page *alloc_pages_node(struct phys *phys, unsigned nid, gfp_t gfp, unsign
 struct page *alloc_pages_nodemask(struct phys *phys, gfp_t gfp, unsigned order, unsigned nid,
 				  u64 nodemask)
 {
+	u32 entry;
+
 	require(nid < phys->nr_nodes && phys->nodes[nid]);
-	return allocate(phys, gfp, order, nid, phys_this_cpu(phys), nodemask);
+	entry = take_frames(phys, gfp, order, nid, nodemask);
+	if (entry == FRAME_NONE)
+		return NULL;
+	return page_of(phys, entry, order, gfp, pfn_zone(phys, entry & ~FRAME_FRESH));
+}
+
+pfn_t alloc_frames(struct phys *phys, gfp_t gfp, unsigned order)
+{
+	struct pcp *pcp;
+	u32 entry = take_at_hand(phys, gfp, order, &pcp);
+
+	if (unlikely(entry == FRAME_NONE)) {
+		entry = take_frames(phys, gfp, order, numa_node_id(phys), 0);
+		if (entry == FRAME_NONE)
+			return PFN_NONE;
+	}
+	if (unlikely(order))
+		(void)block_is_fresh(phys, entry & ~FRAME_FRESH, order);
+	return entry & ~FRAME_FRESH;
 }
 
 /* --- giving back --- */
@@ -356,24 +396,25 @@ static no_inline void split_tails(struct phys *phys, struct page *head, unsigned
 		pfn_to_page(phys, pfn + i)->flags &= PAGE_LINK_MASK;
 }
 
-static no_inline void give_zone(struct zone *zone, struct pcp *pcp, pfn_t pfn, unsigned order)
+static no_inline void give_zone(struct pcp *pcp, pfn_t pfn, unsigned order)
 {
 	lock_take(&pcp->lock);
 	pcp->freed += (u64)1 << order;
 	lock_give(&pcp->lock);
-	lock_take(&zone->lock);
-	buddy_give(zone, pfn, order);
-	lock_give(&zone->lock);
+	lock_take(&pcp->zone->lock);
+	buddy_give(pcp->zone, pfn, order);
+	lock_give(&pcp->zone->lock);
 }
 
-static inline void give_ring(struct zone *zone, struct pcp *pcp, int index, pfn_t pfn, gfp_t gfp)
+static always_inline void give_ring(struct pcp *pcp, int index, pfn_t pfn, unsigned order,
+				    gfp_t gfp)
 {
 	struct pcp_ring *ring = &pcp->rings[index];
 
 	lock_take(&pcp->lock);
-	pcp->freed += (u64)1 << pcp_ring_order(index);
+	pcp->freed += (u64)1 << order;
 	if (unlikely(ring_count(ring) > ring->mask))
-		pcp_drain_ring(zone, pcp, index, ring->batch);
+		pcp_drain_ring(pcp, index, ring->batch);
 	if (unlikely(gfp & __GFP_COLD))
 		ring->frames[--ring->oldest & ring->mask] = (u32)pfn;
 	else
@@ -381,45 +422,67 @@ static inline void give_ring(struct zone *zone, struct pcp *pcp, int index, pfn_
 	lock_give(&pcp->lock);
 }
 
-/* The frames of a page that nobody refers to any more. */
-static inline void give(struct phys *phys, struct page *page, unsigned order, gfp_t gfp)
+/* To the caller's list of the zone (its number as in pageblocks), or to the zone. */
+static always_inline void give_frames(struct phys *phys, unsigned zone_id, pfn_t pfn,
+				      unsigned order, gfp_t gfp)
 {
-	struct zone *zone = page_zone(phys, page);
-	struct pcp *pcp = zone->pcp[phys_this_cpu(phys)];
-	pfn_t pfn = page_to_pfn(phys, page);
+	struct pcp *pcp = phys->zone_pcp[phys_this_cpu(phys) * phys->pcp_stride + zone_id];
 	enum migratetype type = pfn_migratetype(phys, pfn);
-	int index;
+	int index = likely(type < MIGRATE_PCPTYPES) ? pcp_ring_index(type, order) : -1;
 
-	require(!(page->flags & PAGE_FLAGS_AT_FREE));
-	require(page->mapcount == 0);
-	if (unlikely(page_test(page, PG_head)))
-		split_tails(phys, page, order);
-	if (unlikely(phys->debug))
-		debug_page_freed(phys, page, order);
-	page->flags = (page->flags & PAGE_LINK_MASK) | PAGE_FLAG(PG_buddy);
-	index = likely(type < MIGRATE_PCPTYPES) ? pcp_ring_index(type, order) : -1;
 	if (likely(index >= 0))
-		give_ring(zone, pcp, index, pfn, gfp);
+		give_ring(pcp, index, pfn, order, gfp);
 	else
-		give_zone(zone, pcp, pfn, order);
+		give_zone(pcp, pfn, order);
 }
 
-void __free_pages(struct phys *phys, struct page *page, unsigned order)
+void free_frames(struct phys *phys, pfn_t pfn, unsigned order)
 {
-	if (unlikely(page_test(page, PG_head)))
-		order = page->compound_order;
-	require(page->refcount > 0);
-	if (put_page_testzero(page))
-		give(phys, page, order, 0);
+	give_frames(phys, phys->blocks[pfn >> PAGEBLOCK_ORDER].zone_id, pfn, order, 0);
 }
 
-void __free_pages_cold(struct phys *phys, struct page *page, unsigned order)
+/* A page that nobody refers to any more. */
+static always_inline void give_page(struct phys *phys, struct page *page, unsigned order, gfp_t gfp)
+{
+	u64 flags = page->flags;
+
+	page->flags = (flags & PAGE_LINK_MASK) | PAGE_FLAG(PG_buddy);
+	give_frames(phys, flags >> PAGE_ZONE_SHIFT & 0x1ff, page_to_pfn(phys, page), order, gfp);
+}
+
+/* The same with all checks, and the tails of a compound page. */
+static no_inline void put_checked(struct phys *phys, struct page *page, unsigned order, gfp_t gfp)
 {
 	if (page_test(page, PG_head))
 		order = page->compound_order;
 	require(page->refcount > 0);
-	if (put_page_testzero(page))
-		give(phys, page, order, __GFP_COLD);
+	if (!put_page_testzero(page))
+		return;
+	require(!(page->flags & PAGE_FLAGS_AT_FREE));
+	require(page->mapcount == 0);
+	if (page_test(page, PG_head))
+		split_tails(phys, page, order);
+	if (phys->debug)
+		debug_page_freed(phys, page, order);
+	give_page(phys, page, order, gfp);
+}
+
+#define ONE_REFERENCE ((u64)1 << 32) /* page->counts: refcount 1, mapcount 0 */
+
+void __free_pages(struct phys *phys, struct page *page, unsigned order)
+{
+	if (likely(__atomic_load_n(&page->counts, __ATOMIC_ACQUIRE) == ONE_REFERENCE &&
+		   !(page->flags & (PAGE_FLAGS_AT_FREE | PAGE_FLAG(PG_head))) && !phys->debug)) {
+		__atomic_store_n(&page->refcount, 0, __ATOMIC_RELAXED);
+		give_page(phys, page, order, 0);
+	} else {
+		put_checked(phys, page, order, 0);
+	}
+}
+
+void __free_pages_cold(struct phys *phys, struct page *page, unsigned order)
+{
+	put_checked(phys, page, order, __GFP_COLD);
 }
 
 void put_page(struct phys *phys, struct page *page)
@@ -429,36 +492,29 @@ void put_page(struct phys *phys, struct page *page)
 
 struct page *alloc_pages_at(struct phys *phys, pfn_t pfn, unsigned order, gfp_t gfp)
 {
-	struct request req = { phys,
-			       gfp,
-			       order,
-			       numa_node_id(phys),
-			       phys_this_cpu(phys),
-			       0,
-			       gfp_zone(phys, gfp),
-			       MIGRATE_MOVABLE,
-			       ALLOC_CMA };
+	enum zone_type highest = gfp_zone(phys, gfp);
 	struct zone *zone;
-	struct page *page;
-	bool taken, fresh;
+	struct pcp *pcp;
+	bool taken;
+	u32 fresh;
 
 	require(is_aligned(pfn, (pfn_t)1 << order));
-	if (!pfn_valid(phys, pfn) || (unlikely(phys->fault.nth) && fault_injected(phys)))
+	if (!pfn_valid(phys, pfn) || (phys->fault.nth && fault_injected(phys)))
 		return NULL;
 	zone = pfn_zone(phys, pfn);
-	if (zone->type > req.highest ||
+	if (zone->type > highest ||
 	    !zone_watermark_ok(zone, 0, zone_wmark(zone, WMARK_LOW) + ((u64)1 << order) - 1,
-			       req.highest, req.alloc_flags))
+			       highest, ALLOC_CMA))
 		return NULL;
 	lock_take(&zone->lock);
 	taken = buddy_take_at(zone, pfn, order);
-	fresh = taken && fresh_take(phys, pfn, order);
 	lock_give(&zone->lock);
 	if (!taken)
 		return NULL;
-	lock_take(&zone->pcp[req.cpu]->lock);
-	count_alloc(&req, zone, zone->pcp[req.cpu]);
-	lock_give(&zone->pcp[req.cpu]->lock);
-	page = prepare_page(zone, pfn, fresh ? PAGE_FLAG(PG_hostzero) : 0);
-	return finish(&req, page);
+	pcp = zone->pcp[phys_this_cpu(phys)];
+	lock_take(&pcp->lock);
+	pcp->allocated += (u64)1 << order;
+	lock_give(&pcp->lock);
+	fresh = !order && block_is_fresh(phys, pfn, 0) ? FRAME_FRESH : 0;
+	return page_of(phys, (u32)pfn | fresh, order, gfp, zone);
 }

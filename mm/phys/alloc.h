@@ -27,6 +27,13 @@ struct page *must_use alloc_pages_nodemask(struct phys *phys, gfp_t gfp, unsigne
 					   unsigned nid, u64 nodemask);
 
 /*
+ * The same without struct pages: the number of the first frame, PFN_NONE if there is none; and
+ * back. For users who keep their own books, and machines of MEMORY_NONE; no reference is counted.
+ */
+pfn_t must_use alloc_frames(struct phys *phys, gfp_t gfp, unsigned order);
+void free_frames(struct phys *phys, pfn_t pfn, unsigned order);
+
+/*
  * Drop one reference; the last one frees the 2^order frames. Also for compound pages (order is then
  * the head's).
  */

@@ -141,12 +141,15 @@ static bool alloc_global_tables(struct boot *boot)
 	       blocks = phys->nr_blocks * sizeof(struct pageblock);
 	size_t sections = phys->nr_sections * sizeof(struct page *);
 	size_t distances = (size_t)phys->nr_nodes * phys->nr_nodes;
+	size_t pcps = (size_t)phys->nr_cpus * phys->nr_nodes * 8 * sizeof(struct pcp *);
+	size_t firsts = (size_t)phys->nr_cpus * MAX_NR_ZONES * sizeof(struct pcp *);
 	struct carver carver;
 
 	carver.at =
 		boot_alloc(boot,
 			   2 * align_up(bits, 64) + align_up(blocks, 64) + align_up(sections, 64) +
-				   align_up(distances, 64) + align_up((size_t)phys->nr_cpus, 64),
+				   align_up(distances, 64) + align_up((size_t)phys->nr_cpus, 64) +
+				   align_up(pcps, 64) + align_up(firsts, 64),
 			   MEMBLOCK_ANY_NODE);
 	if (boot->failed)
 		return false;
@@ -156,6 +159,9 @@ static bool alloc_global_tables(struct boot *boot)
 	phys->sections = carve(&carver, sections);
 	phys->distances = carve(&carver, distances);
 	phys->cpu_node = carve(&carver, phys->nr_cpus);
+	phys->pcp_stride = phys->nr_nodes << PAGE_ZONE_BITS;
+	phys->zone_pcp = carve(&carver, pcps);
+	phys->first_pcp = carve(&carver, firsts);
 	if (phys->debug & PHYS_OWNER)
 		phys->owners = boot_alloc(boot, phys->max_pages * sizeof(struct page_owner),
 					  MEMBLOCK_ANY_NODE);
@@ -200,7 +206,9 @@ static bool alloc_pcp(struct boot *boot, struct zone *zone)
 	zone->pcp = carve(&carver, table);
 	for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
 		zone->pcp[cpu] = carve(&carver, each);
-		pcp_init(zone->pcp[cpu], zone->pcp[cpu], zone->present_pages, phys->locks);
+		pcp_init(zone->pcp[cpu], zone, zone->present_pages);
+		phys->zone_pcp[cpu * phys->pcp_stride +
+			       (zone->nid << PAGE_ZONE_BITS | zone->type)] = zone->pcp[cpu];
 	}
 	return true;
 }
@@ -230,6 +238,8 @@ static bool alloc_mem_map(struct boot *boot)
 	struct phys *phys = boot->phys;
 	unsigned nid;
 
+	if (phys->model == MEMORY_NONE)
+		return true;
 	if (phys->model == MEMORY_SPARSE)
 		return alloc_sparse_maps(boot);
 	if (phys->model == MEMORY_FLAT) {
@@ -396,6 +406,9 @@ static void init_reserved(struct boot *boot)
 	for (i = 0; i < boot->mb.reserved.nr; i++) {
 		const struct phys_range *range = &boot->mb.reserved.ranges[i];
 
+		phys->boot_pages += range->pages;
+		if (phys->model == MEMORY_NONE)
+			continue;
 		for (pfn = range->start; pfn < range->start + range->pages; pfn++) {
 			struct page *page = pfn_to_page(phys, pfn);
 
@@ -404,7 +417,6 @@ static void init_reserved(struct boot *boot)
 				page->flags |= pfn / SECTION_PAGES << PAGE_SECTION_SHIFT;
 			page->refcount = 1;
 		}
-		phys->boot_pages += range->pages;
 	}
 }
 

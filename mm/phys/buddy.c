@@ -43,6 +43,11 @@ pfn_t buddy_take(struct zone *zone, unsigned order, enum migratetype type, unsig
 {
 	u32 id = PAGEBLOCK_NIL;
 
+	if (order == PAGEBLOCK_ORDER && !zone->cma_pages) {
+		id = pageblock_take_whole(zone, type);
+		if (id != PAGEBLOCK_NIL)
+			return (pfn_t)id << PAGEBLOCK_ORDER;
+	}
 	if (unlikely(alloc_flags & ALLOC_HIGHATOMIC) && order > 0)
 		id = pageblock_find(zone, order, MIGRATE_HIGHATOMIC);
 	if (id == PAGEBLOCK_NIL)
@@ -162,6 +167,8 @@ void buddy_give(struct zone *zone, pfn_t pfn, unsigned order)
 {
 	if (order < WORD_ORDER)
 		give_small(zone, pfn, order);
+	else if (order == PAGEBLOCK_ORDER)
+		pageblock_give_whole(zone, (u32)(pfn >> PAGEBLOCK_ORDER));
 	else
 		buddy_give_range(zone, pfn, pfn + ((pfn_t)1 << order));
 }

@@ -15,7 +15,6 @@
 
 #include "phys/phys.h"
 
-#define PFN_NONE (~(pfn_t)0)
 /*
  * What the allocator passes around for a single frame: its number, and whether it is still zero
  * from boot.

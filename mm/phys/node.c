@@ -79,13 +79,28 @@ static void build_node(struct phys *phys, struct node *node)
 		*at[type] = NULL;
 }
 
+/* The list that an allocation looks at first, if it is of the CPU's own node. */
+static void build_cpu(struct phys *phys, unsigned cpu)
+{
+	unsigned type, nid = phys->cpu_node[cpu];
+	struct zone *zone;
+
+	for (type = 0; type < MAX_NR_ZONES; type++) {
+		zone = phys->nodes[nid] ? phys->nodes[nid]->zonelist[type].zones[0] : NULL;
+		phys->first_pcp[cpu * MAX_NR_ZONES + type] =
+			zone && zone->nid == nid ? zone->pcp[cpu] : NULL;
+	}
+}
+
 void build_zonelists(struct phys *phys)
 {
-	unsigned nid;
+	unsigned nid, cpu;
 
 	for (nid = 0; nid < phys->nr_nodes; nid++)
 		if (phys->nodes[nid])
 			build_node(phys, phys->nodes[nid]);
+	for (cpu = 0; cpu < phys->nr_cpus; cpu++)
+		build_cpu(phys, cpu);
 }
 
 static void set_state(struct phys *phys, enum node_state state, unsigned nid, u64 on)

@@ -91,8 +91,13 @@ struct page {
 		};
 		u64 slab_bits[2]; /* PG_slab, up to 128 objects: bit n set: object n is free */
 	};
-	s32 mapcount; /* page table entries that map it; 0: none */
-	s32 refcount; /* users; 0: free */
+	union {
+		struct {
+			s32 mapcount; /* page table entries that map it; 0: none */
+			s32 refcount; /* users; 0: free */
+		};
+		u64 counts; /* both at once, for the allocator */
+	};
 	union {
 		u64 owner_word;
 		struct {

@@ -121,6 +121,47 @@ void pageblock_shrunk(struct zone *zone, u32 id)
 				 : PAGEBLOCK_FULL);
 }
 
+u32 pageblock_take_whole(struct zone *zone, enum migratetype type)
+{
+	struct pageblock *blocks = zone->phys->blocks;
+	u32 id = zone->heads[type][PAGEBLOCK_ORDER];
+	u64 *words;
+	unsigned i;
+
+	if (id == PAGEBLOCK_NIL) {
+		id = zone->heads[type][MAX_PAGE_ORDER];
+		if (id == PAGEBLOCK_NIL)
+			return id;
+		unlist_block(zone, id);
+		list_block(zone, id + 1, type, PAGEBLOCK_ORDER);
+	} else {
+		unlist_block(zone, id);
+	}
+	words = pageblock_words(zone->phys, id);
+	for (i = 0; i < PAGEBLOCK_WORDS; i++)
+		words[i] = 0;
+	blocks[id].order = PAGEBLOCK_FULL;
+	blocks[id].nr_free = 0;
+	pageblock_account(zone, &blocks[id], -(s64)PAGEBLOCK_PAGES);
+	return id;
+}
+
+void pageblock_give_whole(struct zone *zone, u32 id)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+	u64 *words = pageblock_words(zone->phys, id), any = 0;
+	unsigned i;
+
+	for (i = 0; i < PAGEBLOCK_WORDS; i++) {
+		any |= words[i];
+		words[i] = ~(u64)0;
+	}
+	invariant(Z1, !any);
+	block->nr_free = PAGEBLOCK_PAGES;
+	pageblock_account(zone, block, (s64)PAGEBLOCK_PAGES);
+	attach_block(zone, id, PAGEBLOCK_ORDER);
+}
+
 void buddy_set_type(struct zone *zone, u64 id, enum migratetype type)
 {
 	struct pageblock *block = &zone->phys->blocks[id];

@@ -45,5 +45,9 @@ static inline u32 pageblock_find(const struct zone *zone, unsigned order, enum m
 /* The pageblock to take from: own type, the reserves that the flags open, another type. */
 u32 pageblock_choose(struct zone *zone, unsigned order, enum migratetype type,
 		     unsigned alloc_flags);
+/* Take a wholly free pageblock of that type, half of a pair if need be; PAGEBLOCK_NIL: none. */
+u32 pageblock_take_whole(struct zone *zone, enum migratetype type);
+/* Make all frames of a pageblock free, none of which is. */
+void pageblock_give_whole(struct zone *zone, u32 id);
 
 #endif

@@ -28,9 +28,7 @@ static u32 ring_capacity(u64 zone_pages, unsigned order)
 	u64 frames = clamp_u64(zone_pages / 256, 16, RING_CAPACITY_MAX);
 
 	if (order == PAGEBLOCK_ORDER)
-		return zone_pages >= PAGEBLOCK_PAGES * 512   ? 8
-		       : zone_pages >= PAGEBLOCK_PAGES * 128 ? 2
-							     : 1;
+		return 1u << log2_floor(clamp_u64(zone_pages / PAGEBLOCK_PAGES / 64, 1, 8));
 	frames = (u64)1 << log2_floor(frames);
 	return (u32)max_u64(frames >> (order ? order + 1 : 0), 2);
 }
@@ -45,21 +43,22 @@ size_t pcp_bytes(u64 zone_pages)
 	return align_up(bytes, 64);
 }
 
-void pcp_init(struct pcp *pcp, void *mem, u64 zone_pages, enum lock_mode mode)
+void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
 {
-	u32 *frames = (u32 *)((u8 *)mem + align_up(sizeof(struct pcp), 64));
+	u32 *frames = (u32 *)(void *)((u8 *)pcp + align_up(sizeof(struct pcp), 64));
 	u32 capacity, batch = zone_batchsize(zone_pages);
 	int i;
 
 	memset(pcp, 0, sizeof(*pcp));
-	lock_init(&pcp->lock, RANK_PCP, mode);
+	pcp->zone = zone;
+	lock_init(&pcp->lock, RANK_PCP, zone->phys->locks);
 	for (i = 0; i < NR_PCP_RINGS; i++) {
 		unsigned order = pcp_ring_order(i);
 
 		capacity = ring_capacity(zone_pages, order);
 		pcp->rings[i].frames = frames;
 		pcp->rings[i].mask = capacity - 1;
-		pcp->rings[i].batch = (u32)clamp_u64(order > PCP_MAX_ORDER ? 1 : batch >> order, 1,
+		pcp->rings[i].batch = (u32)clamp_u64(order > PCP_MAX_ORDER ? 4 : batch >> order, 1,
 						     max_u64(capacity / 2, 1));
 		frames += capacity;
 	}
@@ -93,8 +92,9 @@ static u32 refill_blocks(struct zone *zone, struct pcp_ring *ring, enum migratet
 	return n;
 }
 
-bool pcp_refill(struct zone *zone, struct pcp *pcp, int index, unsigned alloc_flags)
+bool pcp_refill(struct pcp *pcp, int index, unsigned alloc_flags)
 {
+	struct zone *zone = pcp->zone;
 	struct pcp_ring *ring = &pcp->rings[index];
 	enum migratetype type = (enum migratetype)(index % MIGRATE_PCPTYPES);
 	unsigned order = pcp_ring_order(index);
@@ -114,8 +114,9 @@ bool pcp_refill(struct zone *zone, struct pcp *pcp, int index, unsigned alloc_fl
 	return n > 0;
 }
 
-void pcp_drain_ring(struct zone *zone, struct pcp *pcp, int index, u32 nr)
+void pcp_drain_ring(struct pcp *pcp, int index, u32 nr)
 {
+	struct zone *zone = pcp->zone;
 	struct pcp_ring *ring = &pcp->rings[index];
 	unsigned order = pcp_ring_order(index);
 	u32 entry;

@@ -15,6 +15,7 @@
 #ifndef QUIRE_PHYS_PCP_H
 #define QUIRE_PHYS_PCP_H
 
+#include "phys/buddy.h"
 #include "phys/phys.h"
 
 #define PCP_MAX_ORDER 3
@@ -32,15 +33,16 @@ struct pcp_ring {
 
 struct pcp {
 	struct lock lock;
+	struct zone *zone; /* (C) */
 	u64 allocated; /* (P) frames handed out, by way of this CPU, rings or not */
 	u64 freed; /* (P) */
-	u64 numa_hit; /* (P) as in stat.def; only with several nodes */
-	u64 numa_miss;
-	u64 numa_foreign;
-	u64 numa_local;
-	u64 numa_other;
+	u64 numa_miss; /* (P) of these, handed out though another node was wanted */
+	u64 numa_other; /* (P) of these, handed out to a CPU of another node */
 	struct pcp_ring rings[NR_PCP_RINGS];
 };
+
+/* What pcp_pop() returns when the ring is empty. */
+#define FRAME_NONE (~(u32)0)
 
 /* Ring of a type and order, or -1 if such blocks are not kept per CPU. */
 static inline int pcp_ring_index(enum migratetype type, unsigned order)
@@ -60,6 +62,21 @@ static inline unsigned pcp_ring_order(int ring)
 	return order > PCP_MAX_ORDER ? PAGEBLOCK_ORDER : order;
 }
 
+/* The newest block of a ring: frame number, with FRAME_FRESH for order 0; FRAME_NONE: empty. */
+static inline u32 pcp_pop(struct pcp *pcp, int index, unsigned order)
+{
+	struct pcp_ring *ring = &pcp->rings[index];
+	u32 entry = FRAME_NONE;
+
+	lock_take(&pcp->lock);
+	if (likely(ring->newest != ring->oldest)) {
+		entry = ring->frames[--ring->newest & ring->mask];
+		pcp->allocated += (u64)1 << order;
+	}
+	lock_give(&pcp->lock);
+	return entry;
+}
+
 static inline u32 ring_count(const struct pcp_ring *ring)
 {
 	return ring->newest - ring->oldest;
@@ -67,15 +84,15 @@ static inline u32 ring_count(const struct pcp_ring *ring)
 
 /* Bytes that the rings of one CPU need for a zone of that many frames. */
 size_t pcp_bytes(u64 zone_pages);
-/* Set up in memory of pcp_bytes(); `mode` as in base/lock.h. */
-void pcp_init(struct pcp *pcp, void *mem, u64 zone_pages, enum lock_mode mode);
+/* Set up in memory of pcp_bytes(), for a zone of that many frames. */
+void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages);
 /* Linux's batch for a zone of that many managed frames: 63 for large ones. */
 unsigned zone_batchsize(u64 managed_pages);
 
 /* Fill an empty ring from the zone; false if the zone has nothing. Holds pcp->lock. */
-bool pcp_refill(struct zone *zone, struct pcp *pcp, int ring, unsigned alloc_flags);
+bool pcp_refill(struct pcp *pcp, int ring, unsigned alloc_flags);
 /* Give `nr` of the oldest blocks back to the zone. Holds pcp->lock. */
-void pcp_drain_ring(struct zone *zone, struct pcp *pcp, int ring, u32 nr);
+void pcp_drain_ring(struct pcp *pcp, int ring, u32 nr);
 /* Frames on all rings of all CPUs of the zone. */
 u64 zone_pcp_pages(struct zone *zone);
 

@@ -7,16 +7,16 @@
 #include "phys/buddy.h"
 #include "phys/pcp.h"
 
-static void sync_pcp(struct phys *phys, struct zone *zone, const struct pcp *pcp)
+static void sync_pcp(struct phys *phys, const struct zone *zone, const struct pcp *pcp)
 {
 	struct vm_stat *stat = &phys->stat;
 
 	stat_add(stat, (enum vm_stat_item)(PGALLOC_DMA + zone->type), pcp->allocated);
 	stat_add(stat, PGFREE, pcp->freed);
-	stat_add(stat, NUMA_HIT, phys->nr_nodes == 1 ? pcp->allocated : pcp->numa_hit);
+	stat_add(stat, NUMA_HIT, pcp->allocated - pcp->numa_miss);
 	stat_add(stat, NUMA_MISS, pcp->numa_miss);
 	stat_add(stat, NUMA_FOREIGN, pcp->numa_miss);
-	stat_add(stat, NUMA_LOCAL, phys->nr_nodes == 1 ? pcp->allocated : pcp->numa_local);
+	stat_add(stat, NUMA_LOCAL, pcp->allocated - pcp->numa_other);
 	stat_add(stat, NUMA_OTHER, pcp->numa_other);
 }
 
@@ -124,6 +124,8 @@ static void check_frames(struct phys *phys, struct zone *zone)
 {
 	pfn_t pfn;
 
+	if (phys->model == MEMORY_NONE)
+		return;
 	for (pfn = zone->start_pfn; pfn < zone_end_pfn(zone); pfn++) {
 		const struct page *page;
 

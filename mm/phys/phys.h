@@ -26,6 +26,9 @@
 #include "phys/page.h"
 #include "phys/zone.h"
 
+/* "No frame". */
+#define PFN_NONE (~(pfn_t)0)
+
 #define SECTION_SHIFT 27 /* 128 MiB, as on x86-64 */
 #define SECTION_PAGES ((u64)1 << (SECTION_SHIFT - PAGE_SHIFT))
 
@@ -33,6 +36,7 @@ enum memory_model {
 	MEMORY_FLAT, /* one mem_map for the whole span, holes included */
 	MEMORY_DISCONTIG, /* one mem_map per node */
 	MEMORY_SPARSE, /* one mem_map per section of 128 MiB that has memory */
+	MEMORY_NONE, /* no struct pages: alloc_frames() only */
 };
 
 enum memory_layout {
@@ -116,6 +120,11 @@ struct phys {
 	u8 *cpu_node; /* (C) */
 
 	/* (H) managed frames of all zones (Linux: totalram_pages) */
+	struct pcp **zone_pcp; /* (C) by cpu * pcp_stride + zone_id */
+	/* (H) by cpu * MAX_NR_ZONES + highest zone; NULL: not on its node */
+	struct pcp **first_pcp;
+	unsigned pcp_stride; /* (C) */
+
 	u64 total_pages;
 	u64 present_pages; /* (H) */
 	u64 boot_pages; /* (C) frames that the tables took at boot */

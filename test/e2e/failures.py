@@ -8,7 +8,8 @@ import subprocess
 import time
 import xml.etree.ElementTree
 
-from harness import PYTHON, alive, check, descendants, expect, expect_status, Failure, Skip
+from harness import (PYTHON, alive, check, descendants, expect, expect_status, Failure, Skip,
+                     same)
 
 OWN, NOT_EXECUTABLE, NOT_FOUND, EXPECTATION = 125, 126, 127, 124
 
@@ -49,9 +50,11 @@ def not_executable(bench):
 
 @check('fail-bad-format')
 def bad_format(bench):
-    """a file in no known format: 126"""
-    path = bench.write('fish', 'neither fish nor fowl\n', 0o755)
-    return refuses(bench, NOT_EXECUTABLE, 'run', '--mem', '32M', '--', path, says=('fish',))
+    """a file in no known format is run as env(1) runs it: by the shell"""
+    path = bench.write('fish', 'echo fowl\nexit 7\n', 0o755)
+    native = bench.launch(['/usr/bin/env', path])
+    run = bench.on_quire([path])
+    same(native, run)
 
 
 @check('path-search')
@@ -132,6 +135,22 @@ def swap_full(bench):
     run = bench.on_quire([bench.compile('hog'), '128'], 24576, 16384)
     expect_status(run, 137)
     expect(run.counter('oom_kill') >= 1, 'no OOM kill was counted')
+
+
+@check('fail-io')
+def failing_io(bench):
+    """injected EIO and ENOSPC of swap: an honest end or the right answer, nothing in between"""
+    hog = bench.compile('hog')
+    answers = []
+    for what in ('write:1:ENOSPC', 'write:40:EIO', 'read:1:EIO', 'read:60:EIO'):
+        run = bench.on_quire([hog, '48', 'rewrite', '1'], 16384, flags=('--fail', what))
+        if run.status == 0:
+            expect(run.stdout == b'12288 pages\n', f'{what}: printed {run.stdout!r}')
+        else:
+            # A page that cannot be read back is a bus error, as on Linux.
+            expect(run.status in (137, 128 + signal.SIGBUS), f'{what}: exit status {run.status}')
+        answers.append(f'{what} {run.status}')
+    return ', '.join(answers)
 
 
 @check('fail-report')

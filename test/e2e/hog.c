@@ -37,7 +37,7 @@ int main(int argc, char **argv)
 	for (i = 2; i + 1 < argc; i += 2)
 		if (!strcmp(argv[i], "adj"))
 			adjust(argv[i + 1]);
-	memory = map_anonymous(pages * PAGE, MAP_PRIVATE);
+	memory = map_anonymous(pages * PAGE, MAP_PRIVATE | MAP_NORESERVE); /* may overcommit */
 	rewrite(memory, pages, 1);
 	for (i = 2; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "rewrite"))

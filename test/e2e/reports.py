@@ -131,7 +131,7 @@ def oom_adj(bench):
     script = f'''
 {hog} 8 adj 1000 sleep 4000 & offered=$!
 sleep 1
-{hog} 24 adj -900 >/dev/null; echo "other $?"
+{hog} 22 >/dev/null; echo "other $?"
 wait $offered; echo "offered $?"
 '''
     run = bench.on_quire(['/bin/bash', '-c', script], 32768, 0)

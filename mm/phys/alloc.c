@@ -244,6 +244,11 @@ static u32 take_slowly(struct request *req)
 	if (entry == FRAME_NONE && req->gfp & __GFP_DIRECT_RECLAIM &&
 	    !(req->alloc_flags & ALLOC_NO_WATERMARKS))
 		entry = take_with_relief(req);
+	if (entry == FRAME_NONE && req->alloc_flags & ALLOC_NO_WATERMARKS) {
+		/* The last frames may wait on lists of another type or CPU. */
+		drain_all_pages(req->phys);
+		entry = take_first_fit(req, WMARK_MIN);
+	}
 	if (entry == FRAME_NONE)
 		report_failure(req);
 	return entry;

@@ -95,8 +95,8 @@ void split_page(struct phys *phys, struct page *page, unsigned order);
 void split_compound(struct phys *phys, struct page *head);
 
 /*
- * Give the per-CPU lists of all CPUs (or of one zone) back to the free blocks. Linux:
- * drain_all_pages().
+ * Give the per-CPU lists of all CPUs (or of one zone) back to the free blocks; with LOCK_OWNED
+ * those of the caller's CPU only. Linux: drain_all_pages().
  */
 void drain_all_pages(struct phys *phys);
 void drain_zone_pages(struct zone *zone);

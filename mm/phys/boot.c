@@ -100,12 +100,30 @@ static pfn_t table_limit(const struct boot *boot, unsigned nid)
 	return nid < MAX_NUMNODES ? min_u64(limit, boot->movable_start[nid]) : limit;
 }
 
+/*
+ * From the node, from another one, at last from anywhere; never from zone Movable if that can be.
+ */
+static pfn_t find_frames(struct boot *boot, u64 pages, unsigned nid)
+{
+	unsigned i, nr = boot->phys->nr_nodes, first = nid < nr ? nid : 0;
+	pfn_t pfn;
+
+	for (i = 0; i < nr; i++) {
+		unsigned at = (first + i) % nr;
+
+		pfn = memblock_alloc(&boot->mb, pages, 1, table_limit(boot, at), at);
+		if (pfn != PFN_NONE)
+			return pfn;
+	}
+	return memblock_alloc(&boot->mb, pages, 1, table_limit(boot, MEMBLOCK_ANY_NODE),
+			      MEMBLOCK_ANY_NODE);
+}
+
 /* Zeroed memory from the early allocator, or NULL (and boot->failed). */
 static void *boot_alloc(struct boot *boot, size_t bytes, unsigned nid)
 {
 	u64 pages = align_up((u64)bytes, PAGE_SIZE) >> PAGE_SHIFT;
-	pfn_t pfn =
-		pages ? memblock_alloc(&boot->mb, pages, 1, table_limit(boot, nid), nid) : PFN_NONE;
+	pfn_t pfn = pages ? find_frames(boot, pages, nid) : PFN_NONE;
 
 	if (pfn == PFN_NONE) {
 		boot->failed = true;
@@ -213,24 +231,46 @@ static bool alloc_pcp(struct boot *boot, struct zone *zone)
 	return true;
 }
 
+/* Shrink [*start, *end) to the RAM in it, of all nodes; *nid becomes a node that has some. */
+static bool trim_section(const struct boot *boot, pfn_t *start, pfn_t *end, unsigned *nid)
+{
+	pfn_t first = *end, last = *start;
+	unsigned i;
+
+	for (i = 0; i < boot->mb.memory.nr; i++) {
+		const struct phys_range *range = &boot->mb.memory.ranges[i];
+		pfn_t from = max_u64(*start, range->start);
+		pfn_t to = min_u64(*end, range->start + range->pages);
+
+		if (from >= to)
+			continue;
+		first = min_u64(first, from);
+		last = max_u64(last, to);
+		*nid = range->nid;
+	}
+	*start = first;
+	*end = last;
+	return first < last;
+}
+
 static bool alloc_sparse_maps(struct boot *boot)
 {
 	struct phys *phys = boot->phys;
+	struct page *map;
+	unsigned nid = 0;
 	u64 s;
 
 	for (s = 0; s < phys->nr_sections; s++) {
-		pfn_t start = s * SECTION_PAGES,
-		      end = min_u64(start + SECTION_PAGES, phys->span_pages);
-		unsigned nid;
+		pfn_t start = s * SECTION_PAGES, end = start + SECTION_PAGES;
 
-		if (!memblock_present(&boot->mb, start, end, MEMBLOCK_ANY_NODE))
+		if (!trim_section(boot, &start, &end, &nid))
 			continue;
-		for (nid = 0; nid < phys->nr_nodes && !memblock_present(&boot->mb, start, end, nid);
-		     nid++)
-			;
-		phys->sections[s] = boot_alloc(boot, map_bytes(end - start), nid);
+		map = boot_alloc(boot, map_bytes(end - start), nid);
+		if (!map)
+			return false;
+		phys->sections[s] = map - start % SECTION_PAGES;
 	}
-	return !boot->failed;
+	return true;
 }
 
 static bool alloc_mem_map(struct boot *boot)

@@ -92,9 +92,7 @@ pfn_t memblock_alloc(struct memblock *mb, u64 pages, u64 align, pfn_t limit, uns
 		if (start != PFN_NONE)
 			return reserve(mb, start, pages) ? start : PFN_NONE;
 	}
-	return nid == MEMBLOCK_ANY_NODE
-		       ? PFN_NONE
-		       : memblock_alloc(mb, pages, align, limit, MEMBLOCK_ANY_NODE);
+	return PFN_NONE;
 }
 
 void memblock_for_each_free(const struct memblock *mb, pfn_t start, pfn_t end,

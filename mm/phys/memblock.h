@@ -31,8 +31,8 @@ struct memblock {
 /* Declare RAM in ascending order. false: overlap, or too many ranges. */
 bool must_use memblock_add(struct memblock *mb, pfn_t start, u64 pages, unsigned nid);
 /*
- * `pages` contiguous free frames below frame `limit`, start a multiple of `align`, on node nid if
- * it has them, else anywhere (across nodes if need be). PFN_NONE if there are none.
+ * `pages` contiguous free frames below frame `limit`, start a multiple of `align`, on node nid;
+ * with MEMBLOCK_ANY_NODE anywhere, across nodes if need be. PFN_NONE if there are none.
  */
 pfn_t memblock_alloc(struct memblock *mb, u64 pages, u64 align, pfn_t limit, unsigned nid);
 /* Call fn for each free range in [start, end), ascending. */

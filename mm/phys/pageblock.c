@@ -10,6 +10,17 @@
 #include "phys/buddy.h"
 #include "phys/pageblock.h"
 
+/* Written under the lock, read by anyone. */
+static void set_mask(struct zone *zone, enum migratetype type, unsigned mask)
+{
+	__atomic_store_n(&zone->order_mask[type], (u16)mask, __ATOMIC_RELAXED);
+}
+
+static void add_count(u64 *count, s64 frames)
+{
+	__atomic_store_n(count, *count + (u64)frames, __ATOMIC_RELAXED);
+}
+
 static void list_block(struct zone *zone, u32 id, enum migratetype type, unsigned order)
 {
 	struct pageblock *blocks = zone->phys->blocks;
@@ -22,7 +33,7 @@ static void list_block(struct zone *zone, u32 id, enum migratetype type, unsigne
 	if (head != PAGEBLOCK_NIL)
 		blocks[head].prev = id;
 	zone->heads[type][order] = id;
-	zone->order_mask[type] |= (u16)(1u << order);
+	set_mask(zone, type, zone->order_mask[type] | 1u << order);
 }
 
 static void unlist_block(struct zone *zone, u32 id)
@@ -37,7 +48,8 @@ static void unlist_block(struct zone *zone, u32 id)
 	else
 		*head = block->next;
 	if (*head == PAGEBLOCK_NIL)
-		zone->order_mask[block->migratetype] &= (u16) ~(1u << block->order);
+		set_mask(zone, (enum migratetype)block->migratetype,
+			 zone->order_mask[block->migratetype] & ~(1u << block->order));
 	block->listed = 0;
 }
 
@@ -103,11 +115,11 @@ void pageblock_account(struct zone *zone, const struct pageblock *block, s64 fra
 		if (block->migratetype == MIGRATE_ISOLATE)
 			return;
 		if (block->migratetype == MIGRATE_CMA)
-			zone->nr_free_cma += (u64)frames;
+			add_count(&zone->nr_free_cma, frames);
 		else
-			zone->nr_free_highatomic += (u64)frames;
+			add_count(&zone->nr_free_highatomic, frames);
 	}
-	__atomic_store_n(&zone->free_pages, zone->free_pages + (u64)frames, __ATOMIC_RELAXED);
+	add_count(&zone->free_pages, frames);
 }
 
 /* Recompute after frames were taken. */
@@ -238,8 +250,10 @@ static void boost_watermark(struct zone *zone)
 
 	if (!max_boost || PAGEBLOCK_PAGES * 4 > zone->managed_pages)
 		return;
-	zone->watermark_boost = min_u64(zone->watermark_boost + PAGEBLOCK_PAGES,
-					max_u64(max_boost, PAGEBLOCK_PAGES));
+	max_boost = max_u64(max_boost, PAGEBLOCK_PAGES);
+	__atomic_store_n(&zone->watermark_boost,
+			 min_u64(zone->watermark_boost + PAGEBLOCK_PAGES, max_boost),
+			 __ATOMIC_RELAXED);
 }
 
 static u32 take_fallback(struct zone *zone, unsigned order, enum migratetype type)

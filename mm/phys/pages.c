@@ -121,6 +121,8 @@ void drain_zone_pages(struct zone *zone)
 	int i;
 
 	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
+		if (zone->phys->locks == LOCK_OWNED && cpu != phys_this_cpu(zone->phys))
+			continue;
 		pcp = zone->pcp[cpu];
 		lock_take(&pcp->lock);
 		for (i = 0; i < NR_PCP_RINGS; i++)

@@ -106,7 +106,10 @@ struct phys {
 	u64 *fresh_bits;
 	struct pageblock *blocks; /* (Z) entry of frames 0 to 511, ... */
 	u64 nr_blocks; /* (C) */
-	/* (H) SPARSEMEM: map of section s, minus its first pfn; NULL: hole */
+	/*
+	 * (H) SPARSEMEM: where the struct page of section s's first frame is or would be; NULL:
+	 * hole
+	 */
 	struct page **sections;
 	u64 nr_sections; /* (C) */
 	u64 span_pages; /* (H) frames from 0 to the end of the last node */

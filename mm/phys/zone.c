@@ -6,17 +6,28 @@
 #include "phys/alloc.h"
 #include "phys/framebits.h"
 
+/* Without the lock: a guess, as good as any made before taking it. */
+static unsigned read_mask(const struct zone *zone, enum migratetype type)
+{
+	return __atomic_load_n(&zone->order_mask[type], __ATOMIC_RELAXED);
+}
+
+static u64 read_count(const u64 *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 /* Whether a block of at least that order is listed under a type that the request may use. */
 static bool has_block(const struct zone *zone, unsigned order, unsigned alloc_flags)
 {
 	unsigned mask = 0, type;
 
 	for (type = 0; type < MIGRATE_PCPTYPES; type++)
-		mask |= zone->order_mask[type];
+		mask |= read_mask(zone, (enum migratetype)type);
 	if (alloc_flags & ALLOC_CMA)
-		mask |= zone->order_mask[MIGRATE_CMA];
+		mask |= read_mask(zone, MIGRATE_CMA);
 	if (alloc_flags & (ALLOC_HIGHATOMIC | ALLOC_OOM))
-		mask |= zone->order_mask[MIGRATE_HIGHATOMIC];
+		mask |= read_mask(zone, MIGRATE_HIGHATOMIC);
 	return mask >> order;
 }
 
@@ -26,9 +37,9 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, u64 mark, enum z
 	u64 unusable = ((u64)1 << order) - 1, min = mark, free = zone_free_pages(zone);
 
 	if (!(alloc_flags & (ALLOC_HIGHATOMIC | ALLOC_OOM)))
-		unusable += zone->nr_free_highatomic;
+		unusable += read_count(&zone->nr_free_highatomic);
 	if (!(alloc_flags & ALLOC_CMA))
-		unusable += zone->nr_free_cma;
+		unusable += read_count(&zone->nr_free_cma);
 	if (alloc_flags & ALLOC_MIN_RESERVE) {
 		min -= min / 2;
 		if (alloc_flags & ALLOC_NON_BLOCK)

@@ -130,7 +130,7 @@ static inline bool zone_spans_pfn(const struct zone *zone, pfn_t pfn)
 /* Watermark in frames, boost included. */
 static inline u64 zone_wmark(const struct zone *zone, enum zone_watermark mark)
 {
-	return zone->watermark[mark] + zone->watermark_boost;
+	return zone->watermark[mark] + __atomic_load_n(&zone->watermark_boost, __ATOMIC_RELAXED);
 }
 
 /* Frames free now, without those on per-CPU lists. */

@@ -1,0 +1,59 @@
+/*
+ * classes.c - the table of block sizes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "classes.h"
+#include "cache.h"
+#include "slab.h"
+
+struct class_info class_info[CLASS_COUNT];
+
+static uint32_t class_bytes(unsigned class)
+{
+	unsigned doubling, step;
+
+	if (class < 16)
+		return 16 * (class + 1);
+	doubling = (class - 16) / 8;
+	step = (class - 16) % 8 + 1;
+	return (256u << doubling) + step * (32u << doubling);
+}
+
+unsigned class_of(size_t bytes)
+{
+	unsigned doubling;
+
+	if (bytes <= 256)
+		return bytes ? (unsigned)((bytes - 1) >> 4) : 0;
+	doubling = 63 - (unsigned)__builtin_clzl(bytes - 1) - 8;
+	return 16 + doubling * 8 + (unsigned)(((bytes - 1) >> (doubling + 5)) & 7);
+}
+
+static uint16_t magazine_max(uint32_t bytes)
+{
+	uint32_t n = MAGAZINE_BYTES / bytes;
+
+	if (n > MAGAZINE_MOST)
+		n = MAGAZINE_MOST;
+	return (uint16_t)(n < MAGAZINE_LEAST ? MAGAZINE_LEAST : n);
+}
+
+void class_setup(void)
+{
+	size_t at = offsetof(struct cache, magazines);
+
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		struct class_info *info = &class_info[c];
+		uint32_t n;
+
+		info->bytes = class_bytes(c);
+		info->inverse = (uint32_t)((((uint64_t)1 << 32) + info->bytes - 1) / info->bytes);
+		n = (uint32_t)UNIT_BYTES / info->bytes;
+		info->per_slab = (uint16_t)(n > SLAB_BITS ? SLAB_BITS : n);
+		info->list_scale = (SLAB_LISTS << 16) / (info->per_slab + 1u);
+		info->magazine_max = magazine_max(info->bytes);
+		info->magazine_at = (uint16_t)at;
+		at += sizeof(struct magazine) + info->magazine_max * sizeof(void *);
+	}
+}

@@ -1,0 +1,38 @@
+/*
+ * classes.h - the block sizes that slabs come in.
+ *
+ * How     Steps of 16 bytes up to 256, then eight steps per doubling up to SMALL_MAX: at most
+ *         12.5 % of a block is lost to rounding. The figures follow from the class number alone,
+ *         and class_setup() writes them into tables once.
+ * Use     class_of(bytes) for 0 < bytes <= SMALL_MAX; class_info[] for the rest.
+ * Holds   C1  a slab's blocks start at multiples of the size, counted from the unit's start
+ *         C2  offset * inverse, modulo 2^32, is below inverse exactly if size divides offset
+ *             (offset < 2^16; inverse = ceil(2^32 / size))
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_MALLOC_CLASSES_H
+#define QUIRE_MALLOC_CLASSES_H
+
+#include "layout.h"
+
+struct class_info {
+	uint32_t bytes;
+	uint32_t inverse;
+	uint32_t list_scale;		/* free blocks * this / 2^16: the slab's list */
+	uint16_t per_slab;
+	uint16_t magazine_max;		/* most blocks a thread's magazine holds */
+	uint16_t magazine_at;		/* offset of the magazine in struct cache */
+};
+
+extern struct class_info class_info[CLASS_COUNT];
+
+void class_setup(void);
+unsigned class_of(size_t bytes);
+
+static inline unsigned class_index(unsigned class, uint32_t offset)
+{
+	return (unsigned)(((uint64_t)offset * class_info[class].inverse) >> 32);
+}
+
+#endif

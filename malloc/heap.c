@@ -1,0 +1,128 @@
+/*
+ * heap.c - reserves the zones and opens them step by step.
+ *
+ * Why     One reservation, not brk: measured equal in speed, but a library that calls sbrk()
+ *         itself cannot break it, and a free block in its middle can be returned as easily as
+ *         at its end (docs/malloc.md). Opening by mprotect keeps the kernel's accounting
+ *         honest: with strict overcommit malloc() fails, not the first touch.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "heap.h"
+#include "cache.h"
+#include "classes.h"
+#include "os.h"
+#include "slab.h"
+#include "span.h"
+#include "units.h"
+
+#define ZONE_LEAST	((size_t)16 << 20)
+#define ZONE_MOST	((size_t)4 << 40)
+#define CACHES_BYTES	((size_t)256 << 20)
+#define STEP_BYTES	((size_t)64 << 10)
+
+struct heap heap __attribute__((aligned(64)));
+
+static size_t sizes_total(size_t zone_bytes)
+{
+	size_t count = zone_bytes >> UNIT_SHIFT;
+
+	return 2 * zone_bytes + count * sizeof(struct slab) +
+	       round_up(count * sizeof(uint16_t), PAGE_BYTES) +
+	       round_up(count / 64 * sizeof(struct unit_bits), PAGE_BYTES) +
+	       (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag) + CACHES_BYTES + UNIT_BYTES * 32;
+}
+
+/* Four times the RAM, so that it is never the reservation that ends first. */
+static size_t zone_bytes_wanted(void)
+{
+	size_t limit = os_address_limit(), want = ZONE_LEAST, ram = os_ram_bytes();
+
+	while (want < 4 * ram && want < ZONE_MOST)
+		want *= 2;
+	while (limit != SIZE_MAX && want > ZONE_LEAST && sizes_total(want) > limit / 2)
+		want /= 2;
+	return want;
+}
+
+static char *zone_place(struct zone *zone, char *at, size_t bytes, size_t step)
+{
+	bytes = round_up(bytes, PAGE_BYTES);
+	*zone = (struct zone){ at, 0, bytes, step };
+	return at + bytes;
+}
+
+static void zones_place(char *at, size_t zone_bytes)
+{
+	size_t count = zone_bytes >> UNIT_SHIFT;
+
+	at = (char *)round_up((uintptr_t)at, HUGE_BYTES);
+	at = zone_place(&heap.units, at, zone_bytes, (size_t)1 << 20);
+	at = zone_place(&heap.pages, at, zone_bytes, (size_t)1 << 20);
+	at = zone_place(&heap.slabs, at, count * sizeof(struct slab), STEP_BYTES);
+	at = zone_place(&heap.maps, at, count * sizeof(uint16_t), PAGE_BYTES);
+	at = zone_place(&heap.bits, at, count / 64 * sizeof(struct unit_bits), PAGE_BYTES);
+	at = zone_place(&heap.tags, at, (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag),
+			STEP_BYTES);
+	zone_place(&heap.caches, at, CACHES_BYTES, STEP_BYTES);
+}
+
+bool zone_open(struct zone *zone, size_t bytes)
+{
+	size_t want, grow;
+
+	if (bytes <= zone->open_bytes)
+		return true;
+	grow = zone->open_bytes / 8;
+	want = round_up(bytes > zone->open_bytes + grow ? bytes : zone->open_bytes + grow,
+			zone->step_bytes);
+	if (want > zone->limit_bytes)
+		want = zone->limit_bytes;
+	if (bytes > want || !os_commit(zone->base + zone->open_bytes, want - zone->open_bytes))
+		return false;
+	zone->open_bytes = want;
+	return true;
+}
+
+void heap_show_units(size_t count)
+{
+	if (heap.route != ROUTE_SLOW)
+		__atomic_store_n(&heap.unit_limit, count, __ATOMIC_RELEASE);
+}
+
+void heap_route(enum heap_route route)
+{
+	bool fast = route == ROUTE_FAST;
+
+	heap.route = route;
+	for (size_t i = 0; i <= FAST_MAX / 16; i++)
+		heap.fast[i] = fast ? class_info[class_of(i * 16)].magazine_at : 0;
+	for (size_t i = 1; i <= SMALL_MAX / 128; i++)
+		heap.medium[i] = fast ? class_info[class_of(i * 128)].magazine_at : 0;
+	if (route == ROUTE_SLOW)
+		heap.unit_limit = 0;
+	else
+		heap_show_units(heap.units.open_bytes >> UNIT_SHIFT);
+}
+
+bool heap_setup(void)
+{
+	size_t zone_bytes = zone_bytes_wanted();
+	char *at = NULL;
+
+	if (heap.base)
+		return true;
+	while (!at && zone_bytes >= ZONE_LEAST) {
+		at = os_map(sizes_total(zone_bytes) + HUGE_BYTES, OS_RESERVED);
+		if (!at)
+			zone_bytes /= 2;
+	}
+	if (!at)
+		return false;
+	class_setup();
+	zones_place(at, zone_bytes);
+	heap.map = (uint16_t *)heap.maps.base;
+	heap.secret = os_random() | 1;
+	heap.base = (uintptr_t)heap.units.base;
+	return true;
+}

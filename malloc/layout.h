@@ -1,0 +1,45 @@
+/*
+ * layout.h - the sizes everything else is built from, and a few words.
+ *
+ * How     The heap is one reservation of address space, cut into zones (heap.h). Blocks up to
+ *         SMALL_MAX bytes come from slabs of one unit, larger ones from runs of pages.
+ * Use     Included by every file here; defines nothing that takes memory.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_MALLOC_LAYOUT_H
+#define QUIRE_MALLOC_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_SHIFT	12
+#define PAGE_BYTES	((size_t)1 << PAGE_SHIFT)
+#define UNIT_SHIFT	16
+#define UNIT_BYTES	((size_t)1 << UNIT_SHIFT)
+#define UNIT_PAGES	(UNIT_BYTES / PAGE_BYTES)
+#define HUGE_BYTES	((size_t)2 << 20)
+
+#define ALIGN_MIN	16
+#define FAST_MAX	1024		/* one table look-up finds the class */
+#define SMALL_MAX	16384		/* the largest block of a slab */
+#define CLASS_COUNT	64
+
+#define likely(x)	__builtin_expect(!!(x), 1)
+#define unlikely(x)	__builtin_expect(!!(x), 0)
+#define must_use	__attribute__((warn_unused_result))
+#define cold		__attribute__((cold, noinline))
+#define public		__attribute__((visibility("default")))
+
+static inline size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) & ~(to - 1);
+}
+
+static inline size_t pages_for(size_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) >> PAGE_SHIFT;
+}
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * stack.h - the call stack of a request, and names for its addresses.
+ *
+ * Use     stack_take() follows frame pointers where they hold, else the unwinder of libgcc;
+ *         stack_name() writes "function+offset (file)" for an address.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_MALLOC_STACK_H
+#define QUIRE_MALLOC_STACK_H
+
+#include "report.h"
+
+#define STACK_DEPTH 24
+
+unsigned stack_take(uintptr_t *frames, unsigned most);
+void stack_setup(void);			/* loads the unwinder, outside any lock */
+void stack_name(struct out *o, uintptr_t frame);
+
+#endif

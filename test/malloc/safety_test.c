@@ -1,0 +1,199 @@
+/*
+ * safety_test.c - a mistake of each kind must stop the program and name the block.
+ *
+ * How     Each case runs in a child whose standard error is read back. volatile pointers keep the
+ *         compiler from noticing what we do.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "malloc/malloc.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+typedef char *volatile pointer;
+
+static void double_free(void)
+{
+	pointer p = malloc(100);
+
+	free(p);
+	free(p);
+}
+
+static void double_free_later(void)
+{
+	pointer p = malloc(100), q = malloc(100);
+
+	free(p);
+	free(q);
+	free(p);
+	for (int i = 0; i < 3; i++)
+		p = memset(malloc(100), 1, 100);
+}
+
+static void double_free_flushed(void)
+{
+	static void *held[1000];
+	pointer p;
+
+	for (int i = 0; i < 1000; i++)
+		held[i] = malloc(100);
+	p = held[0];
+	for (int i = 0; i < 1000; i++)
+		free(held[i]);
+	free(p);
+	for (int i = 0; i < 2000; i++)
+		p = memset(malloc(100), 1, 100);
+}
+
+static void double_free_run(void)
+{
+	pointer p = malloc(50000);
+
+	free(p);
+	free(p);
+}
+
+static void double_free_mapped(void)
+{
+	pointer p = malloc((size_t)64 << 20);
+
+	free(p);
+	free(p);
+}
+
+static void interior(void)
+{
+	pointer p = malloc(100);
+
+	free(p + 16);
+}
+
+static void interior_run(void)
+{
+	pointer p = malloc(50000);
+
+	free(p + 4096);
+}
+
+static void on_stack(void)
+{
+	char here[64];
+	pointer p = here;
+
+	free(p);
+}
+
+static void not_ours(void)
+{
+	static char here[64];
+	pointer p = here;
+
+	free(p);
+}
+
+static void realloc_stray(void)
+{
+	pointer p = malloc(1000);
+
+	p = realloc(p + 32, 2000);
+}
+
+static void written_after_free(void)
+{
+	pointer p = malloc(100);
+
+	free(p);
+	memset(p, 'x', 8);
+	p = malloc(100);
+}
+
+static void overrun(void)
+{
+	pointer p = malloc(112), q = malloc(112);
+
+	free(q);
+	memset(p < q ? p : q, 'x', 112 + 8);
+	p = malloc(112);
+}
+
+/* Runs a mistake in a child; what it wrote to standard error, or NULL if it was not stopped. */
+static const char *outcome(void (*mistake)(void))
+{
+	static char text[1000];
+	int pipes[2], status;
+	ssize_t n, used = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL);
+		dup2(pipes[1], 2);
+		mistake();
+		_exit(0);
+	}
+	close(pipes[1]);
+	while ((n = read(pipes[0], text + used, sizeof(text) - 1 - (size_t)used)) > 0)
+		used += n;
+	text[used] = '\0';
+	close(pipes[0]);
+	waitpid(pid, &status, 0);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? text : NULL;
+}
+
+static void must_say(void (*mistake)(void), const char *what)
+{
+	const char *text = outcome(mistake);
+
+	if (!text)
+		fail_msg("not stopped: expected \"%s\"", what);
+	if (!strstr(text, what) || !strstr(text, "0x"))
+		fail_msg("said \"%s\" instead of \"%s\"", text, what);
+}
+
+static void test_double_free(void **state)
+{
+	(void)state;
+	must_say(double_free, "double free of block");
+	must_say(double_free_later, "after free");
+	assert_non_null(outcome(double_free_flushed));
+	must_say(double_free_run, "double free of block");
+	must_say(double_free_mapped, "invalid free of");
+}
+
+static void test_invalid_free(void **state)
+{
+	(void)state;
+	must_say(interior, "invalid free of");
+	must_say(interior_run, "invalid free of");
+	must_say(on_stack, "not in the heap");
+	must_say(not_ours, "not in the heap");
+	must_say(realloc_stray, "invalid free of");
+}
+
+static void test_writes(void **state)
+{
+	(void)state;
+	must_say(written_after_free, "written after free");
+	must_say(overrun, "overrun from below");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_double_free),
+		cmocka_unit_test(test_invalid_free),
+		cmocka_unit_test(test_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

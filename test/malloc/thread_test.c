@@ -1,0 +1,158 @@
+/*
+ * thread_test.c - threads that free each other's blocks, come and go, and fork.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "malloc/check.h"
+#include "malloc/malloc.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define THREADS	32
+#define SHARED	512
+
+static _Atomic(uint32_t *) shared[SHARED];
+static _Atomic int wrong;
+static _Atomic bool stop;
+
+static uint32_t next(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(*seed >> 33);
+}
+
+/* A block carries its word count and ends with the same; whoever frees it checks. */
+static uint32_t *make(uint64_t *seed)
+{
+	uint32_t words = 2 + next(seed) % (next(seed) % 64 ? 100 : 20000);
+	uint32_t *p = malloc(words * sizeof(*p));
+
+	p[0] = words;
+	p[words - 1] = words;
+	return p;
+}
+
+static void discard(uint32_t *p)
+{
+	if (!p)
+		return;
+	if (p[p[0] - 1] != p[0])
+		atomic_fetch_add(&wrong, 1);
+	free(p);
+}
+
+static void *swap_blocks(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg;
+
+	for (int i = 0; i < 20000 && !stop; i++)
+		discard(atomic_exchange(&shared[next(&seed) % SHARED], make(&seed)));
+	return NULL;
+}
+
+static void empty_shared(void)
+{
+	for (int i = 0; i < SHARED; i++)
+		discard(atomic_exchange(&shared[i], NULL));
+}
+
+static void run_threads(void *(*body)(void *))
+{
+	pthread_t t[THREADS];
+
+	for (uintptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, body, (void *)(i + 1)), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+}
+
+static void test_exchange(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		run_threads(swap_blocks);
+	empty_shared();
+	assert_int_equal(wrong, 0);
+	assert_null(heap_check());
+}
+
+static void *come_and_go(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg;
+
+	for (int i = 0; i < 50; i++)
+		discard(atomic_exchange(&shared[next(&seed) % SHARED], make(&seed)));
+	return NULL;
+}
+
+/* Blocks of threads that ended are neither lost nor handed out twice. */
+static void test_thread_exit(void **state)
+{
+	size_t before;
+
+	(void)state;
+	run_threads(come_and_go);
+	empty_shared();
+	before = mallinfo2().arena;
+	for (int i = 0; i < 60; i++)
+		run_threads(come_and_go);
+	empty_shared();
+	assert_int_equal(wrong, 0);
+	assert_null(heap_check());
+	assert_true(mallinfo2().arena <= before + ((size_t)8 << 20));
+}
+
+static int in_child(void)
+{
+	uint64_t seed = 99;
+
+	for (int i = 0; i < 200; i++)
+		discard(make(&seed));
+	return wrong != 0;
+}
+
+static void test_fork(void **state)
+{
+	int status, failed = 0;
+	pthread_t t[4];
+
+	(void)state;
+	for (uintptr_t i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, swap_blocks, (void *)(i + 1));
+	for (int i = 0; i < 1000; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(in_child());
+		assert_true(pid > 0);
+		waitpid(pid, &status, 0);
+		failed += status != 0;
+	}
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	empty_shared();
+	assert_int_equal(failed, 0);
+	assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_thread_exit),
+		cmocka_unit_test(test_fork),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

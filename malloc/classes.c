@@ -8,6 +8,10 @@
 #include "slab.h"
 
 struct class_info class_info[CLASS_COUNT];
+uint8_t class_table[SMALL_MAX / ALIGN_MIN + 1];
+
+#define BY_STEP		48		/* classes up to 4 KiB */
+#define BY_COUNT	15		/* blocks per unit of the first class above */
 
 static uint32_t class_bytes(unsigned class)
 {
@@ -15,19 +19,11 @@ static uint32_t class_bytes(unsigned class)
 
 	if (class < 16)
 		return 16 * (class + 1);
+	if (class >= BY_STEP)
+		return (uint32_t)(UNIT_BYTES / (BY_COUNT - (class - BY_STEP))) & ~15u;
 	doubling = (class - 16) / 8;
 	step = (class - 16) % 8 + 1;
 	return (256u << doubling) + step * (32u << doubling);
-}
-
-unsigned class_of(size_t bytes)
-{
-	unsigned doubling;
-
-	if (bytes <= 256)
-		return bytes ? (unsigned)((bytes - 1) >> 4) : 0;
-	doubling = 63 - (unsigned)__builtin_clzl(bytes - 1) - 8;
-	return 16 + doubling * 8 + (unsigned)(((bytes - 1) >> (doubling + 5)) & 7);
 }
 
 static uint16_t magazine_max(uint32_t bytes)
@@ -41,7 +37,7 @@ static uint16_t magazine_max(uint32_t bytes)
 
 void class_setup(void)
 {
-	size_t at = offsetof(struct cache, magazines);
+	size_t at = offsetof(struct cache, magazines), i = 0;
 
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct class_info *info = &class_info[c];
@@ -54,6 +50,8 @@ void class_setup(void)
 		info->list_scale = (SLAB_LISTS << 16) / (info->per_slab + 1u);
 		info->magazine_max = magazine_max(info->bytes);
 		info->magazine_at = (uint16_t)at;
+		for (; i * ALIGN_MIN <= info->bytes; i++)
+			class_table[i] = (uint8_t)c;
 		at += sizeof(struct magazine) + info->magazine_max * sizeof(void *);
 	}
 }

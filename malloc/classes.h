@@ -1,10 +1,9 @@
 /*
  * classes.h - the block sizes that slabs come in.
  *
- * How     Steps of 16 bytes up to 256, then eight steps per doubling up to SMALL_MAX: at most
- *         12.5 % of a block is lost to rounding. The figures follow from the class number alone,
- *         and class_setup() writes them into tables once.
- * Use     class_of(bytes) for 0 < bytes <= SMALL_MAX; class_info[] for the rest.
+ * How     Steps of 16 bytes up to 256, eight steps per doubling up to 4 KiB, and above that the
+ *         sizes that divide a unit into 15, 14, ... 4 blocks without a rest.
+ * Use     class_of(bytes) for bytes <= SMALL_MAX; class_info[] for the rest.
  * Holds   C1  a slab's blocks start at multiples of the size, counted from the unit's start
  *         C2  offset * inverse, modulo 2^32, is below inverse exactly if size divides offset
  *             (offset < 2^16; inverse = ceil(2^32 / size))
@@ -28,7 +27,13 @@ struct class_info {
 extern struct class_info class_info[CLASS_COUNT];
 
 void class_setup(void);
-unsigned class_of(size_t bytes);
+
+extern uint8_t class_table[SMALL_MAX / ALIGN_MIN + 1];
+
+static inline unsigned class_of(size_t bytes)
+{
+	return class_table[(bytes + ALIGN_MIN - 1) / ALIGN_MIN];
+}
 
 static inline unsigned class_index(unsigned class, uint32_t offset)
 {

@@ -2,7 +2,8 @@
  * exit.c - the reports that were asked for, when the program ends or a signal comes.
  *
  * How     A constructor installs the signal's handler, a destructor writes the reports. The handler
- *         only formats counts and calls write(2); the profile is left to the end.
+ *         only formats counts and calls write(2); the profile is left to the end. Without
+ *         settings neither does anything: a program that never allocates pays nothing.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -73,7 +74,7 @@ __attribute__((constructor)) static void at_start(void)
 {
 	struct sigaction action;
 
-	if (!block_setup())
+	if (!tune_present() || !block_setup())
 		return;
 	if (*tune.timeline)
 		stats_timeline_start();

@@ -95,10 +95,8 @@ void heap_route(enum heap_route route)
 	bool fast = route == ROUTE_FAST;
 
 	heap.route = route;
-	for (size_t i = 0; i <= FAST_MAX / 16; i++)
-		heap.fast[i] = fast ? class_info[class_of(i * 16)].magazine_at : 0;
-	for (size_t i = 1; i <= SMALL_MAX / 128; i++)
-		heap.medium[i] = fast ? class_info[class_of(i * 128)].magazine_at : 0;
+	for (size_t i = 0; i <= SMALL_MAX / ALIGN_MIN; i++)
+		heap.magazine[i] = fast ? class_info[class_table[i]].magazine_at : 0;
 	if (route == ROUTE_SLOW)
 		heap.unit_limit = 0;
 	else

@@ -32,8 +32,7 @@ struct heap {
 	size_t unit_limit;
 	uint16_t *map;
 	uint64_t secret;		/* first word of every free block of a slab */
-	uint16_t fast[FAST_MAX / 16 + 1];	/* (bytes + 15) / 16 -> magazine offset */
-	uint16_t medium[SMALL_MAX / 128 + 1];	/* (bytes + 127) / 128 -> magazine offset */
+	uint16_t magazine[SMALL_MAX / ALIGN_MIN + 1];	/* (bytes + 15) / 16 -> offset */
 	int route;			/* enum heap_route */
 	bool ready;
 

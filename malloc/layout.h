@@ -22,9 +22,8 @@
 #define HUGE_BYTES	((size_t)2 << 20)
 
 #define ALIGN_MIN	16
-#define FAST_MAX	1024		/* one table look-up finds the class */
 #define SMALL_MAX	16384		/* the largest block of a slab */
-#define CLASS_COUNT	64
+#define CLASS_COUNT	60
 
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)

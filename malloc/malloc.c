@@ -24,15 +24,6 @@
 
 #define alias(of) __attribute__((alias(#of)))
 
-static inline struct magazine *magazine_for(size_t bytes)
-{
-	struct cache *t = cache;
-
-	if (likely(bytes <= FAST_MAX))
-		return (struct magazine *)((char *)t + heap.fast[(bytes + 15) / 16]);
-	return (struct magazine *)((char *)t + heap.medium[(bytes + 127) / 128]);
-}
-
 cold static void *fail(void)
 {
 	errno = ENOMEM;
@@ -50,18 +41,18 @@ public void *malloc(size_t bytes)
 {
 	struct magazine *m;
 	uint64_t *block;
-	uint32_t n;
+	size_t n;
 
 	if (unlikely(bytes > SMALL_MAX))
 		return malloc_slow(bytes);
-	m = magazine_for(bytes);
+	m = (struct magazine *)((char *)cache + heap.magazine[(bytes + 15) / ALIGN_MIN]);
 	n = m->count;
 	if (unlikely(!n))
 		return malloc_slow(bytes);
 	block = m->slot[n - 1];
 	if (unlikely(*block != heap.secret))
 		report_written(block);
-	m->count = n - 1;
+	m->count = (uint32_t)(n - 1);
 	*block = 0;
 	return block;
 }
@@ -70,7 +61,7 @@ public void free(void *p)
 {
 	size_t unit = ((uintptr_t)p - heap.base) >> UNIT_SHIFT;
 	struct magazine *m;
-	uint32_t n;
+	size_t n;
 
 	if (unlikely(unit >= heap.unit_limit)) {
 		block_free(p);
@@ -79,13 +70,13 @@ public void free(void *p)
 	m = (struct magazine *)((char *)cache + heap.map[unit]);
 	n = m->count;
 	if (unlikely((uint16_t)(uintptr_t)p * m->inverse >= m->inverse || n >= m->capacity ||
-		     m->slot[(size_t)n - 1] == p)) {
+		     m->slot[n - 1] == p)) {
 		block_free(p);
 		return;
 	}
 	*(uint64_t *)p = heap.secret;
 	m->slot[n] = p;
-	m->count = n + 1;
+	m->count = (uint32_t)n + 1;
 }
 
 public void *calloc(size_t count, size_t bytes)

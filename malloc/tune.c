@@ -126,14 +126,24 @@ static void settle(size_t threshold, size_t trim)
 	tune.watched = tune.hardened || tune.sample_bytes;
 }
 
+static const char *setting_text(void)
+{
+	for (char **e = environ; e && *e; e++)
+		if (!strncmp(*e, "QUIRE_MALLOC=", 13))
+			return *e + 13;
+	return NULL;
+}
+
+bool tune_present(void)
+{
+	return setting_text() != NULL;
+}
+
 void tune_from_environment(void)
 {
 	size_t threshold = tune.mmap_threshold, trim = tune.trim_threshold;
-	const char *at = NULL;
+	const char *at = setting_text();
 
-	for (char **e = environ; e && *e; e++)
-		if (!strncmp(*e, "QUIRE_MALLOC=", 13))
-			at = *e + 13;
 	while (at && *at) {
 		at = parse_one(at);
 		if (*at == ',')

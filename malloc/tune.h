@@ -40,6 +40,7 @@ struct tune {
 
 extern struct tune tune;
 
+bool tune_present(void);			/* is QUIRE_MALLOC set? */
 void tune_from_environment(void);
 int tune_route(void);			/* enum heap_route, for these settings */
 int tune_set(int what, int value);	/* mallopt() */

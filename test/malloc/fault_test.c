@@ -2,7 +2,8 @@
  * fault_test.c - fails the first, the second, ... request to the kernel until none is hit.
  *
  * How     Each point runs in a child of its own. After the failure requests may return NULL with
- *         ENOMEM, nothing else; what was held keeps its contents; the invariants hold; and when the kernel gives memory again, so does malloc.
+ *         ENOMEM, nothing else; what was held keeps its contents; the invariants hold; and when
+ *         the kernel gives memory again, so does malloc.
  *
  * SPDX-License-Identifier: MIT
  */

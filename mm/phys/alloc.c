@@ -15,6 +15,7 @@
  */
 #include "phys/alloc.h"
 #include "phys/buddy.h"
+#include "phys/compact.h"
 #include "phys/debug.h"
 #include "phys/pcp.h"
 #include "phys/prepare.h"
@@ -174,6 +175,11 @@ static void wake_kswapd(const struct request *req)
 			__atomic_store_n(&node->kswapd_highest, req->highest, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&req->phys->kswapd_wanted, 1, __ATOMIC_RELAXED);
+	if (req->order) {
+		node = req->phys->nodes[req->nid];
+		__atomic_store_n(&node->kcompactd_order, req->order, __ATOMIC_RELAXED);
+		__atomic_store_n(&node->kcompactd_wanted, 1, __ATOMIC_RELAXED);
+	}
 }
 
 /* What the request may do below the low watermark. Linux: gfp_to_alloc_flags(). */
@@ -208,6 +214,10 @@ static u32 take_with_relief(struct request *req)
 	unsigned left = retries_allowed(req);
 	u32 entry = FRAME_NONE;
 
+	/* Large blocks may be had by moving pages, without losing any. */
+	if (req->order &&
+	    compact_direct(req->phys, req->gfp, req->order, req->nid) == COMPACT_SUCCESS)
+		entry = take_first_fit(req, WMARK_MIN);
 	while (entry == FRAME_NONE && left-- > 0) {
 		if (pressure_relieve(req->phys, req->gfp, req->order) == PRESSURE_FAIL)
 			break;
@@ -283,6 +293,15 @@ static no_inline void make_compound(struct phys *phys, struct page *head, unsign
 	}
 	page_set(head, PG_head);
 	head->compound_order = (u8)order;
+}
+
+struct page *prepare_block(struct zone *zone, pfn_t pfn, unsigned order)
+{
+	struct page *page = prepare_page(zone, pfn, 0);
+
+	if (order)
+		make_compound(zone->phys, page, order);
+	return page;
 }
 
 /* Everything that most requests do not ask for. */

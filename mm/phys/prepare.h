@@ -6,6 +6,7 @@
 #ifndef QUIRE_PHYS_PREPARE_H
 #define QUIRE_PHYS_PREPARE_H
 
+#include "phys/pcp.h"
 #include "phys/phys.h"
 
 static inline u64 section_bits(const struct phys *phys, pfn_t pfn)
@@ -27,5 +28,8 @@ static inline struct page *prepare_page(const struct zone *zone, pfn_t pfn, u64 
 	page->owner_word = 0;
 	return page;
 }
+
+/* The same for a block; from order 1 up it becomes a compound page. */
+struct page *prepare_block(struct zone *zone, pfn_t pfn, unsigned order);
 
 #endif

@@ -1,0 +1,204 @@
+/*
+ * contig.c - isolates, empties and takes ranges of frames (contig.h).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "phys/buddy.h"
+#include "phys/compact.h"
+#include "phys/contig.h"
+#include "phys/prepare.h"
+
+#define EMPTY_TRIES 3
+
+static void set_isolated(struct zone *zone, u64 id)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+
+	lock_take(&zone->lock);
+	if (block->migratetype != MIGRATE_ISOLATE) {
+		block->type_before = block->migratetype;
+		buddy_set_type(zone, id, MIGRATE_ISOLATE);
+	}
+	lock_give(&zone->lock);
+}
+
+static void unset_isolated(struct zone *zone, u64 id)
+{
+	struct pageblock *block = &zone->phys->blocks[id];
+
+	lock_take(&zone->lock);
+	if (block->migratetype == MIGRATE_ISOLATE)
+		buddy_set_type(zone, id, (enum migratetype)block->type_before);
+	lock_give(&zone->lock);
+}
+
+static bool one_zone(const struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	if (start >= end || end > phys->span_pages)
+		return false;
+	for (pfn = align_down(start, PAGEBLOCK_PAGES); pfn < end; pfn += PAGEBLOCK_PAGES)
+		if (!pfn_valid(phys, pfn) || pfn_zone(phys, pfn) != pfn_zone(phys, start))
+			return false;
+	return true;
+}
+
+/*
+ * Move one page out of an isolated range; the target comes from elsewhere, for here nothing is
+ * free.
+ */
+static void move_out(struct phys *phys, struct page *page)
+{
+	unsigned order = compound_order(page);
+	struct page *target =
+		alloc_pages(phys, GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_NOWARN, order);
+
+	if (!target)
+		return;
+	if (phys->move_ops->move(phys->move_arg, phys, page, target) == 0) {
+		stat_add_atomic(&phys->stat, PGMIGRATE_SUCCESS, (u64)1 << order);
+	} else {
+		stat_add_atomic(&phys->stat, PGMIGRATE_FAIL, (u64)1 << order);
+		__free_pages(phys, target, order);
+	}
+}
+
+static bool all_free(const struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn++)
+		if (!pfn_is_free(phys, pfn))
+			return false;
+	return true;
+}
+
+static bool empty_range(struct phys *phys, pfn_t start, pfn_t end)
+{
+	struct page *page;
+	unsigned try;
+	pfn_t pfn;
+
+	for (try = 0; try < EMPTY_TRIES; try++) {
+		/* Frames on per-CPU lists go to their pageblocks, where they stay. */
+		drain_zone_pages(pfn_zone(phys, start));
+		if (all_free(phys, start, end))
+			return true;
+		if (!phys->move_ops)
+			return false;
+		for (pfn = start; pfn < end; pfn++) {
+			page = movable_page(phys, pfn);
+			if (page)
+				move_out(phys, page);
+		}
+	}
+	drain_zone_pages(pfn_zone(phys, start));
+	return all_free(phys, start, end);
+}
+
+void undo_isolate_range(struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = align_down(start, PAGEBLOCK_PAGES); pfn < end; pfn += PAGEBLOCK_PAGES)
+		unset_isolated(pfn_zone(phys, pfn), pfn >> PAGEBLOCK_ORDER);
+}
+
+int isolate_range(struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = align_down(start, PAGEBLOCK_PAGES); pfn < end; pfn += PAGEBLOCK_PAGES)
+		set_isolated(pfn_zone(phys, pfn), pfn >> PAGEBLOCK_ORDER);
+	if (empty_range(phys, start, end))
+		return 0;
+	undo_isolate_range(phys, start, end);
+	return -PHYS_EBUSY;
+}
+
+static void prepare_singles(struct zone *zone, pfn_t start, pfn_t end)
+{
+	struct pcp *pcp = zone->pcp[phys_this_cpu(zone->phys)];
+	pfn_t pfn;
+
+	lock_take(&pcp->lock);
+	pcp->allocated += end - start;
+	lock_give(&pcp->lock);
+	for (pfn = start; pfn < end; pfn++) {
+		lock_take(&zone->lock);
+		(void)fresh_take(zone->phys, pfn, 0);
+		lock_give(&zone->lock);
+		(void)prepare_page(zone, pfn, 0);
+	}
+}
+
+static int take_contig(struct phys *phys, pfn_t start, pfn_t end)
+{
+	struct zone *zone = pfn_zone(phys, start);
+	bool taken;
+
+	if (isolate_range(phys, start, end))
+		return -PHYS_EBUSY;
+	lock_take(&zone->lock);
+	taken = buddy_take_range(zone, start, end);
+	lock_give(&zone->lock);
+	undo_isolate_range(phys, start, end);
+	if (!taken)
+		return -PHYS_EBUSY;
+	prepare_singles(zone, start, end);
+	return 0;
+}
+
+int alloc_contig_range(struct phys *phys, pfn_t start, pfn_t end)
+{
+	int error;
+
+	if (!one_zone(phys, start, end))
+		return -PHYS_EINVAL;
+	lock_take(&phys->hotplug_lock);
+	error = take_contig(phys, start, end);
+	lock_give(&phys->hotplug_lock);
+	return error;
+}
+
+void free_contig_range(struct phys *phys, pfn_t start, u64 nr)
+{
+	u64 i;
+
+	for (i = 0; i < nr; i++)
+		__free_page(phys, pfn_to_page(phys, start + i));
+}
+
+/* Whether a range is worth trying: in use it may be, but not by what never moves. */
+static bool looks_movable(struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn++) {
+		const struct page *page = pfn_to_page(phys, pfn);
+
+		if (pfn_is_free(phys, pfn) || page->refcount <= 0)
+			continue;
+		if (!movable_page(phys, pfn) || !phys->move_ops)
+			return false;
+	}
+	return true;
+}
+
+pfn_t alloc_contig_pages(struct phys *phys, u64 nr, u64 align, unsigned nid)
+{
+	const struct node *node = phys->nodes[nid];
+	pfn_t end = node->start_pfn + node->spanned_pages, start;
+
+	/* From the top down: low memory is scarce. */
+	for (start = align_down(end - min_u64(nr, end), align); start >= node->start_pfn;
+	     start -= align) {
+		if (one_zone(phys, start, start + nr) && looks_movable(phys, start, start + nr) &&
+		    alloc_contig_range(phys, start, start + nr) == 0)
+			return start;
+		if (start < align)
+			break;
+	}
+	return PFN_NONE;
+}

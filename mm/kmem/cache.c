@@ -11,13 +11,6 @@
 
 /* --- caches --- */
 
-static u32 magazine_capacity(const struct kmem_cache *cache)
-{
-	if (cache->size <= 256)
-		return 128;
-	return cache->size <= 1024 ? 64 : cache->size <= 4096 ? 16 : 8;
-}
-
 /* Objects in a slab of that order; *first becomes the offset of the first. */
 static unsigned objects_in(const struct kmem_cache *cache, unsigned order, u32 *first)
 {
@@ -77,32 +70,6 @@ static void cache_init(struct kmem_cache *cache, struct phys *phys, const char *
 	list_init(&cache->empty);
 }
 
-/* Give the cache its magazines; without memory for them it works without. */
-static bool add_magazines(struct kmem_cache *cache)
-{
-	struct phys *phys = cache->phys;
-	u32 capacity = magazine_capacity(cache), cpu;
-	size_t each = align_up(sizeof(struct magazine) + capacity * sizeof(void *), 64);
-	struct magazine **table;
-	u8 *mem;
-
-	if (cache->flags & SLAB_DEBUG_FLAGS)
-		return true;
-	mem = kzalloc(phys, align_up(phys->nr_cpus * sizeof(void *), 64) + phys->nr_cpus * each,
-		      GFP_KERNEL);
-	if (!mem)
-		return false;
-	table = (struct magazine **)(void *)mem;
-	mem += align_up(phys->nr_cpus * sizeof(void *), 64);
-	for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
-		table[cpu] = (struct magazine *)(void *)(mem + cpu * each);
-		table[cpu]->capacity = capacity;
-		lock_init(&table[cpu]->lock, RANK_KMEM_CPU, phys->locks);
-	}
-	cache->magazines = table;
-	return true;
-}
-
 /* A cache of the same shape that may be shared, or NULL. kmem->lock is held. */
 static struct kmem_cache *find_mergeable(struct kmem *kmem, const struct kmem_cache *like)
 {
@@ -147,7 +114,7 @@ struct kmem_cache *kmem_cache_create(struct phys *phys, const char *name, size_t
 	cache = kmem_cache_alloc(&kmem->caches_cache, GFP_KERNEL);
 	if (cache) {
 		cache_init(cache, phys, name, size, align, flags, ctor);
-		if (add_magazines(cache)) {
+		if (magazines_init(cache)) {
 			publish(kmem, cache);
 			return cache;
 		}
@@ -180,7 +147,7 @@ int kmem_cache_destroy(struct kmem_cache *cache)
 	lock_take(&kmem->lock);
 	list_del(&cache->link);
 	lock_give(&kmem->lock);
-	kfree(cache->phys, cache->magazines);
+	magazines_fini(cache);
 	kmem_cache_free(&kmem->caches_cache, cache);
 	return 0;
 }
@@ -213,9 +180,9 @@ static bool boot_classes(struct kmem *kmem, struct phys *phys)
 		for (i = 0; size * 8 > class_sizes[i]; i++)
 			kmem->class_of[size] = (u8)(i + 1);
 	for (i = 0; i < KMALLOC_CLASSES; i++)
-		if (!add_magazines(kmem->classes[i]))
+		if (!magazines_init(kmem->classes[i]))
 			return false;
-	return add_magazines(&kmem->caches_cache);
+	return magazines_init(&kmem->caches_cache);
 }
 
 int kmem_boot(struct phys *phys)
@@ -230,7 +197,10 @@ int kmem_boot(struct phys *phys)
 	list_init(&kmem->caches);
 	cache_init(&kmem->caches_cache, phys, "kmem_cache", sizeof(struct kmem_cache), 64,
 		   SLAB_NO_MERGE, NULL);
+	cache_init(&kmem->magazine_cache, phys, "magazine", MAGAZINE_BYTES, 64, SLAB_NO_MERGE,
+		   NULL);
 	publish(kmem, &kmem->caches_cache);
+	publish(kmem, &kmem->magazine_cache);
 	return boot_classes(kmem, phys) ? 0 : -PHYS_ENOMEM;
 }
 
@@ -243,11 +213,8 @@ size_t kmem_cache_size(const struct kmem_cache *cache)
 
 void kmem_cache_info(struct kmem_cache *cache, struct slab_info *info)
 {
-	u64 waiting = 0;
-	unsigned cpu;
+	u64 waiting = magazines_count(cache);
 
-	for (cpu = 0; cache->magazines && cpu < cache->phys->nr_cpus; cpu++)
-		waiting += cache->magazines[cpu]->count;
 	lock_take(&cache->lock);
 	*info = (struct slab_info){
 		.name = cache->name,

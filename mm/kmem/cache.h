@@ -9,7 +9,7 @@
  *         S2  a slab with free objects is on partial (some used) or empty (none used), a full one
  *             on full
  *         S3  an object is in one magazine, or its bit is set, or it is handed out
- * Locks   (M) the magazine's lock; (N) cache->lock, taken inside it; (C) constant after creation.
+ * Locks   (M) the CPU's lock; (N) cache->lock, taken inside it; (C) constant after creation.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,18 +25,27 @@
 #define SLAB_BITS_IN_PAGE 128
 #define KMALLOC_CLASSES	  13
 
-/* Free objects that belong to one CPU. */
+#define MAGAZINE_BYTES 1024
+#define MAGAZINE_OBJS  ((MAGAZINE_BYTES - 16) / sizeof(void *))
+
+/* Free objects of one cache. */
 struct magazine {
-	struct lock lock;
+	struct magazine *next; /* (N) in the depot */
 	u32 count; /* (M) objects in it */
 	u32 capacity; /* (C) */
-	u64 allocated; /* (M) objects handed out by this CPU */
-	u64 freed; /* (M) */
 	void *objs[]; /* (M) the newest last */
 };
 
+/* What belongs to one CPU of one cache. */
+struct cpu_cache {
+	struct lock lock;
+	struct magazine *loaded; /* (M) objects come from and go to this one */
+	struct magazine *previous; /* (M) full or empty */
+	u8 pad[64 - sizeof(struct lock) - 2 * sizeof(void *)]; /* a cache line each */
+};
+
 struct kmem_cache {
-	struct magazine **magazines; /* (C) one per CPU; NULL: none (debugging, or early boot) */
+	struct cpu_cache *cpus; /* (C) NULL: no magazines (debugging, or early boot) */
 	struct phys *phys; /* (C) */
 	u32 size; /* (C) bytes from one object to the next */
 	u32 object_size; /* (C) bytes that the caller may use */
@@ -45,6 +54,7 @@ struct kmem_cache {
 	u32 first; /* (C) offset of object 0 in the slab: after the bits */
 	u16 nr_objs; /* (C) objects per slab */
 	u8 order; /* (C) frames per slab: 2^order */
+	u8 unlocked; /* (C) magazines need no lock */
 	u8 kmalloc_class; /* (C) 1 + class, or 0 */
 	unsigned flags; /* (C) enum slab_flag */
 	u32 align; /* (C) */
@@ -52,7 +62,12 @@ struct kmem_cache {
 	const char *name; /* (C) */
 	void (*ctor)(void *obj); /* (C) */
 
+	u32 magazine_capacity; /* (C) */
+	u32 full_max; /* (C) */
 	struct lock lock;
+	struct magazine *full_magazines; /* (N) the depot */
+	struct magazine *empty_magazines; /* (N) */
+	u64 nr_full; /* (N) */
 	struct list_head partial; /* (N) slabs by page->lru */
 	struct list_head full; /* (N) */
 	struct list_head empty; /* (N) */
@@ -68,6 +83,7 @@ struct kmem {
 	struct lock lock;
 	struct list_head caches;
 	struct kmem_cache caches_cache; /* where struct kmem_cache comes from */
+	struct kmem_cache magazine_cache; /* where magazines come from; has none itself */
 	struct kmem_cache *classes[KMALLOC_CLASSES];
 	u8 class_of[192 / 8 + 1]; /* class of sizes up to 192, by (size + 7) / 8 */
 };
@@ -112,7 +128,25 @@ void slab_debug_init(struct kmem_cache *cache, u8 *space);
 void slab_debug_alloc(struct kmem_cache *cache, u8 *space, const void *caller);
 void slab_debug_free(struct kmem_cache *cache, struct page *slab, u8 *space, const void *caller);
 
-/* slab.c: for kmalloc.c, which knows its caller better. */
+/* slab.c: batches of objects. */
+unsigned slab_take_objects(struct kmem_cache *cache, void **objs, unsigned nr);
+void slab_give_objects(struct kmem_cache *cache, void **objs, unsigned nr);
+bool slab_grow(struct kmem_cache *cache, gfp_t gfp);
+
+/* magazine.c: an empty magazine for a cache, or NULL; and back. */
+struct magazine *magazine_create(struct kmem_cache *cache);
+void magazine_destroy(struct kmem_cache *cache, struct magazine *mag);
+/* Give the cache its magazines, false: no memory; and take them away, when they are empty. */
+bool magazines_init(struct kmem_cache *cache);
+void magazines_fini(struct kmem_cache *cache);
+/*
+ * Give all their objects back to the slabs; with LOCK_OWNED only those of the caller's CPU and the
+ * depot.
+ */
+void magazines_empty(struct kmem_cache *cache);
+/* Objects in magazines. */
+u64 magazines_count(const struct kmem_cache *cache);
+/* For kmalloc.c, which knows its caller better. */
 void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller);
 void slab_free(struct kmem_cache *cache, void *obj, const void *caller);
 

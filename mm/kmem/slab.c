@@ -1,14 +1,13 @@
 /*
- * slab.c - kmem_cache: magazines in front of slabs whose free objects are bits.
+ * slab.c - slabs: pages cut into objects, whose free ones are bits.
  *
- * How     alloc: pop the CPU's magazine; empty: take the cache's lock and fill half of it from
- *         partial slabs, in address order, so that objects handed out one after another lie side by
- *         side. free: push; full: give the older half back. An object is never written by the
- *         allocator itself.
+ * How     Objects leave and enter in batches, for the magazines (magazine.c). A batch is taken in
+ *         address order, so that objects handed out one after another lie side by side. An object
+ *         is never written here.
  * Holds   S1, S2, S3 of cache.h.
- * Locks   magazine->lock, then cache->lock, then the page allocator's.
- * Why     Array magazines (Bonwick 2001) keep links out of the objects, bits keep them out of the
- *         slabs: both halves touch only memory of their own. Linux: mm/slub.c.
+ * Locks   cache->lock, then the page allocator's.
+ * Why     Linux: mm/slub.c, whose free lists run through the objects; bits touch only memory of
+ *         their own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -100,7 +99,7 @@ static unsigned slab_take(struct kmem_cache *cache, struct page *slab, void **ob
  * One more slab on partial; false: no memory. No lock is held: the page allocator may call reclaim,
  * which calls us.
  */
-static no_inline bool grow(struct kmem_cache *cache, gfp_t gfp)
+bool slab_grow(struct kmem_cache *cache, gfp_t gfp)
 {
 	struct page *slab = slab_create(cache, gfp);
 
@@ -129,7 +128,7 @@ static struct page *partial_slab(struct kmem_cache *cache)
 }
 
 /* Up to nr objects from the slabs that there are. Takes cache->lock. */
-static unsigned take_objects(struct kmem_cache *cache, void **objs, unsigned nr)
+unsigned slab_take_objects(struct kmem_cache *cache, void **objs, unsigned nr)
 {
 	struct page *slab;
 	unsigned n = 0;
@@ -183,7 +182,7 @@ static u64 destroy_slabs(struct kmem_cache *cache, struct list_head *doomed)
 	return pages;
 }
 
-static void give_objects(struct kmem_cache *cache, void **objs, unsigned nr)
+void slab_give_objects(struct kmem_cache *cache, void **objs, unsigned nr)
 {
 	struct list_head doomed;
 	unsigned i;
@@ -197,161 +196,11 @@ static void give_objects(struct kmem_cache *cache, void **objs, unsigned nr)
 	destroy_slabs(cache, &doomed);
 }
 
-/* --- magazines --- */
-
-static no_inline bool refill(struct kmem_cache *cache, struct magazine *mag)
-{
-	mag->count = take_objects(cache, mag->objs, (mag->capacity + 1) / 2);
-	return mag->count > 0;
-}
-
-/* Give the older half back. */
-static no_inline void spill(struct kmem_cache *cache, struct magazine *mag)
-{
-	unsigned nr = (mag->count + 1) / 2;
-
-	give_objects(cache, mag->objs, nr);
-	mag->count -= nr;
-	memmove(mag->objs, mag->objs + nr, mag->count * sizeof(void *));
-}
-
-static no_inline void *alloc_unbuffered(struct kmem_cache *cache, gfp_t gfp, const void *caller)
-{
-	void *obj;
-
-	while (!take_objects(cache, &obj, 1))
-		if (!grow(cache, gfp))
-			return NULL;
-	if (cache->flags & SLAB_DEBUG_FLAGS)
-		slab_debug_alloc(cache, (u8 *)obj - cache->object_offset, caller);
-	return obj;
-}
-
-/* From the caller's magazine, filled from the slabs if need be; NULL: they are all full. */
-static inline void *alloc_buffered(struct kmem_cache *cache)
-{
-	struct magazine *mag = cache->magazines[phys_this_cpu(cache->phys)];
-	void *obj = NULL;
-
-	lock_take(&mag->lock);
-	if (likely(mag->count) || refill(cache, mag)) {
-		obj = mag->objs[--mag->count];
-		mag->allocated++;
-	}
-	lock_give(&mag->lock);
-	return obj;
-}
-
-static no_inline void *alloc_grown(struct kmem_cache *cache, gfp_t gfp)
-{
-	void *obj = NULL;
-
-	while (!obj && grow(cache, gfp))
-		obj = alloc_buffered(cache);
-	return obj;
-}
-
-void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
-{
-	void *obj;
-
-	if (likely(cache->magazines)) {
-		obj = alloc_buffered(cache);
-		if (unlikely(!obj))
-			obj = alloc_grown(cache, gfp);
-	} else {
-		obj = alloc_unbuffered(cache, gfp, caller);
-	}
-	if (unlikely(gfp & __GFP_ZERO) && obj)
-		memset(obj, 0, cache->object_size);
-	return obj;
-}
-
-static no_inline void free_unbuffered(struct kmem_cache *cache, void *obj, const void *caller)
-{
-	if (cache->flags & SLAB_DEBUG_FLAGS)
-		slab_debug_free(cache, slab_of(cache, obj), (u8 *)obj - cache->object_offset,
-				caller);
-	give_objects(cache, &obj, 1);
-}
-
-void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
-{
-	struct magazine *mag;
-
-	if (unlikely(!cache->magazines)) {
-		free_unbuffered(cache, obj, caller);
-		return;
-	}
-	mag = cache->magazines[phys_this_cpu(cache->phys)];
-	lock_take(&mag->lock);
-	if (unlikely(mag->count == mag->capacity))
-		spill(cache, mag);
-	mag->objs[mag->count++] = obj;
-	mag->freed++;
-	lock_give(&mag->lock);
-}
-
-void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
-{
-	return slab_alloc(cache, gfp, __builtin_return_address(0));
-}
-
-void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
-{
-	return slab_alloc(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
-}
-
-void kmem_cache_free(struct kmem_cache *cache, void *obj)
-{
-	if (likely(obj))
-		slab_free(cache, obj, __builtin_return_address(0));
-}
-
-size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t nr, void **objs)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++) {
-		objs[i] = slab_alloc(cache, gfp, __builtin_return_address(0));
-		if (!objs[i]) {
-			kmem_cache_free_bulk(cache, i, objs);
-			return 0;
-		}
-	}
-	return nr;
-}
-
-void kmem_cache_free_bulk(struct kmem_cache *cache, size_t nr, void **objs)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		kmem_cache_free(cache, objs[i]);
-}
-
-/* Give all magazines' objects back. In a machine with LOCK_OWNED only the caller's. */
-static void empty_magazines(struct kmem_cache *cache)
-{
-	unsigned cpu, self = phys_this_cpu(cache->phys);
-
-	for (cpu = 0; cache->magazines && cpu < cache->phys->nr_cpus; cpu++) {
-		struct magazine *mag = cache->magazines[cpu];
-
-		if (cache->phys->locks == LOCK_OWNED && cpu != self)
-			continue;
-		lock_take(&mag->lock);
-		give_objects(cache, mag->objs, mag->count);
-		mag->count = 0;
-		lock_give(&mag->lock);
-	}
-}
-
 u64 kmem_cache_shrink(struct kmem_cache *cache)
 {
 	struct list_head doomed;
 
-	empty_magazines(cache);
+	magazines_empty(cache);
 	list_init(&doomed);
 	lock_take(&cache->lock);
 	list_splice_init(&cache->empty, &doomed);
@@ -359,4 +208,18 @@ u64 kmem_cache_shrink(struct kmem_cache *cache)
 	cache->nr_empty = 0;
 	lock_give(&cache->lock);
 	return destroy_slabs(cache, &doomed);
+}
+
+static void reap_cache(void *arg, struct kmem_cache *cache)
+{
+	*(u64 *)arg += kmem_cache_shrink(cache);
+}
+
+u64 kmem_reap(struct phys *phys)
+{
+	u64 pages = 0;
+
+	kmem_for_each_cache(phys, reap_cache, &pages);
+	/* The depots' magazines are free by now. */
+	return pages + kmem_cache_shrink(&phys->kmem->magazine_cache);
 }

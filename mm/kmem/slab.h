@@ -71,6 +71,17 @@ void kmem_cache_free_bulk(struct kmem_cache *cache, size_t nr, void **objs);
 /* Give empty slabs back to the page allocator; returns pages freed. */
 u64 kmem_cache_shrink(struct kmem_cache *cache);
 
+/*
+ * For a cache with SLAB_STORE_USER: call visit once per call site that holds objects, with their
+ * number; at most 64 call sites, the rest together as NULL. Call sites are code addresses.
+ */
+void kmem_cache_leaks(struct kmem_cache *cache,
+		      void (*visit)(void *arg, const void *call_site, u64 objects), void *arg);
+/*
+ * Give back what magazines and empty slabs of all caches hold, under pressure; returns pages freed.
+ */
+u64 kmem_reap(struct phys *phys);
+
 size_t kmem_cache_size(const struct kmem_cache *cache);
 void kmem_cache_info(struct kmem_cache *cache, struct slab_info *info);
 /* Visit every cache of the machine, kmalloc's included. */

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <pthread.h>
+
 #include "kmem/kmalloc.h"
 #include "test/testram.h"
 
@@ -196,13 +198,154 @@ static void failures_lose_nothing(void **state)
 	testram_end(&t);
 }
 
+struct leak_sum {
+	unsigned sites;
+	u64 objects;
+};
+
+static void sum_leaks(void *arg, const void *call_site, u64 objects)
+{
+	struct leak_sum *sum = arg;
+
+	assert_non_null(call_site);
+	sum->sites++;
+	sum->objects += objects;
+}
+
+static void leaks_by_call_site(void **state)
+{
+	struct leak_sum sum = { 0, 0 };
+	struct kmem_cache *cache;
+	struct testram t;
+	void *first[30], *second;
+	int i;
+
+	boot(&t);
+	cache = kmem_cache_create(&t.phys, "leaks", 50, 0, SLAB_STORE_USER, NULL);
+	for (i = 0; i < 30; i++)
+		first[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+	second = kmem_cache_alloc(cache, GFP_KERNEL);
+	kmem_cache_leaks(cache, sum_leaks, &sum);
+	assert_int_equal(sum.sites, 2);
+	assert_int_equal(sum.objects, 31);
+	kmem_cache_free_bulk(cache, 30, first);
+	kmem_cache_free(cache, second);
+	assert_int_equal(kmem_cache_destroy(cache), 0);
+	testram_end(&t);
+}
+
+static void reaping_gives_pages_back(void **state)
+{
+	struct testram t;
+	void *objs[5000];
+	u64 before;
+	int i;
+
+	boot(&t);
+	kmem_reap(&t.phys);
+	before = nr_free_pages(&t.phys);
+	for (i = 0; i < 5000; i++)
+		objs[i] = kmalloc(&t.phys, 256, GFP_KERNEL);
+	for (i = 0; i < 5000; i++)
+		kfree(&t.phys, objs[i]);
+	assert_true(nr_free_pages(&t.phys) < before);
+	kmem_reap(&t.phys);
+	assert_true(nr_free_pages(&t.phys) + 2 >= before);
+	phys_check(&t.phys);
+	testram_end(&t);
+}
+
+/* --- threads that free each other's objects --- */
+
+static __thread unsigned cpu_number;
+static unsigned thread_cpu(void *arg)
+{
+	return cpu_number;
+}
+
+#define SHELF 256
+static u64 *shelf[SHELF];
+static struct kmem_cache *shared;
+
+static void *work(void *arg)
+{
+	unsigned number = *(unsigned *)arg, seed = number + 1, step;
+	u64 *obj;
+
+	cpu_number = number;
+	for (step = 0; step < 50000; step++) {
+		seed = seed * 1664525 + 1013904223;
+		obj = kmem_cache_alloc(shared, GFP_KERNEL);
+		obj[0] = (uintptr_t)obj;
+		obj[7] = ~(u64)(uintptr_t)obj;
+		obj = __atomic_exchange_n(&shelf[seed >> 16 & (SHELF - 1)], obj, __ATOMIC_ACQ_REL);
+		if (obj) {
+			require(obj[0] == (uintptr_t)obj && obj[7] == ~(u64)(uintptr_t)obj);
+			kmem_cache_free(shared, obj);
+		}
+	}
+	return NULL;
+}
+
+static void stress(enum lock_mode mode)
+{
+	static unsigned numbers[4] = { 0, 1, 2, 3 };
+	struct slab_info info;
+	struct testram t;
+	pthread_t ids[4];
+	u64 held = 0;
+	int i;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
+					       .nr_cpus = 4,
+					       .locks = mode,
+					       .this_cpu = thread_cpu });
+	assert_int_equal(kmem_boot(&t.phys), 0);
+	shared = kmem_cache_create(&t.phys, "shared", 64, 0, SLAB_NO_MERGE, NULL);
+	for (i = 0; i < 4; i++)
+		pthread_create(&ids[i], NULL, work, &numbers[i]);
+	for (i = 0; i < 4; i++)
+		pthread_join(ids[i], NULL);
+	for (i = 0; i < SHELF; i++)
+		held += shelf[i] != NULL;
+	kmem_cache_info(shared, &info);
+	assert_int_equal(info.active_objs, held);
+	for (i = 0; i < SHELF; i++) {
+		kmem_cache_free(shared, shelf[i]);
+		shelf[i] = NULL;
+	}
+	/* Empty the magazines of each CPU as its owner. */
+	for (cpu_number = 4; cpu_number-- > 0;)
+		kmem_cache_shrink(shared);
+	cpu_number = 0;
+	assert_int_equal(kmem_cache_destroy(shared), 0);
+	testram_end(&t);
+}
+
+static void threads_with_locks(void **state)
+{
+	stress(LOCK_ON);
+}
+
+static void threads_with_cpus_of_their_own(void **state)
+{
+	stress(LOCK_OWNED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(objects_are_apart),	 cmocka_unit_test(leaks_keep_the_cache),
-		cmocka_unit_test(constructors_run_once), cmocka_unit_test(caches_merge),
-		cmocka_unit_test(kmalloc_fits),		 cmocka_unit_test(debugging_finds_bugs),
+		cmocka_unit_test(objects_are_apart),
+		cmocka_unit_test(leaks_keep_the_cache),
+		cmocka_unit_test(constructors_run_once),
+		cmocka_unit_test(caches_merge),
+		cmocka_unit_test(kmalloc_fits),
+		cmocka_unit_test(debugging_finds_bugs),
 		cmocka_unit_test(failures_lose_nothing),
+		cmocka_unit_test(leaks_by_call_site),
+		cmocka_unit_test(reaping_gives_pages_back),
+		cmocka_unit_test(threads_with_locks),
+		cmocka_unit_test(threads_with_cpus_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

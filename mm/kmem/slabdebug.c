@@ -131,3 +131,55 @@ void slab_debug_free(struct kmem_cache *cache, struct page *slab, u8 *space, con
 	if (poisons(cache))
 		memset(space + cache->object_offset, POISON_FREE, cache->object_size);
 }
+
+/* Call sites and their objects; the last entry gathers what finds no room. */
+struct site_table {
+	const void *sites[64];
+	u64 objects[65];
+	unsigned nr;
+};
+
+static void count_site(struct site_table *table, const void *site)
+{
+	unsigned i;
+
+	for (i = 0; i < table->nr; i++)
+		if (table->sites[i] == site)
+			break;
+	if (i == table->nr && i < array_size(table->sites))
+		table->sites[table->nr++] = site;
+	table->objects[i]++;
+}
+
+static void count_slabs(struct kmem_cache *cache, struct list_head *slabs, struct site_table *table)
+{
+	struct page *slab;
+	unsigned n;
+
+	list_for_each_entry(slab, slabs, struct page, lru) {
+		for (n = 0; n < cache->nr_objs; n++) {
+			const struct track *track = track_of(cache, slab_space(cache, slab, n));
+
+			if (track->in_use)
+				count_site(table, track->allocated_by);
+		}
+	}
+}
+
+void kmem_cache_leaks(struct kmem_cache *cache,
+		      void (*visit)(void *arg, const void *call_site, u64 objects), void *arg)
+{
+	struct site_table table;
+	unsigned i;
+
+	require(cache->flags & SLAB_STORE_USER);
+	memset(&table, 0, sizeof(table));
+	lock_take(&cache->lock);
+	count_slabs(cache, &cache->partial, &table);
+	count_slabs(cache, &cache->full, &table);
+	lock_give(&cache->lock);
+	for (i = 0; i < table.nr; i++)
+		visit(arg, table.sites[i], table.objects[i]);
+	if (table.objects[array_size(table.sites)])
+		visit(arg, NULL, table.objects[array_size(table.sites)]);
+}

@@ -187,7 +187,7 @@ static no_inline void free_slowly(struct kmem_cache *cache, void *obj, const voi
 		free_unbuffered(cache, obj, caller);
 }
 
-void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+static always_inline void *alloc_fast(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 {
 	struct magazine *mag;
 
@@ -199,7 +199,7 @@ void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 	return alloc_slowly(cache, gfp, caller);
 }
 
-void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
+static always_inline void free_fast(struct kmem_cache *cache, void *obj, const void *caller)
 {
 	struct magazine *mag;
 
@@ -213,20 +213,30 @@ void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
 	free_slowly(cache, obj, caller);
 }
 
+void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+{
+	return alloc_fast(cache, gfp, caller);
+}
+
+void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
+{
+	free_fast(cache, obj, caller);
+}
+
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 {
-	return slab_alloc(cache, gfp, __builtin_return_address(0));
+	return alloc_fast(cache, gfp, __builtin_return_address(0));
 }
 
 void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
 {
-	return slab_alloc(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
+	return alloc_fast(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
 }
 
 void kmem_cache_free(struct kmem_cache *cache, void *obj)
 {
 	if (likely(obj))
-		slab_free(cache, obj, __builtin_return_address(0));
+		free_fast(cache, obj, __builtin_return_address(0));
 }
 
 size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t nr, void **objs)

@@ -45,6 +45,7 @@ struct cpu_cache {
 };
 
 struct kmem_cache {
+	struct cpu_cache *only; /* (C) the machine's only CPU, if it needs no lock; else NULL */
 	struct cpu_cache *cpus; /* (C) NULL: no magazines (debugging, or early boot) */
 	struct phys *phys; /* (C) */
 	u32 size; /* (C) bytes from one object to the next */

@@ -187,7 +187,8 @@ static no_inline void free_slowly(struct kmem_cache *cache, void *obj, const voi
 		free_unbuffered(cache, obj, caller);
 }
 
-static always_inline void *alloc_fast(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+/* With several CPUs, whose number must be asked for. */
+static no_inline void *alloc_on_cpu(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 {
 	struct magazine *mag;
 
@@ -199,7 +200,7 @@ static always_inline void *alloc_fast(struct kmem_cache *cache, gfp_t gfp, const
 	return alloc_slowly(cache, gfp, caller);
 }
 
-static always_inline void free_fast(struct kmem_cache *cache, void *obj, const void *caller)
+static no_inline void free_on_cpu(struct kmem_cache *cache, void *obj, const void *caller)
 {
 	struct magazine *mag;
 
@@ -211,6 +212,32 @@ static always_inline void free_fast(struct kmem_cache *cache, void *obj, const v
 		}
 	}
 	free_slowly(cache, obj, caller);
+}
+
+static always_inline void *alloc_fast(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+{
+	struct magazine *mag;
+
+	if (likely(cache->only && !(gfp & __GFP_ZERO))) {
+		mag = cache->only->loaded;
+		if (likely(mag->count))
+			return mag->objs[--mag->count];
+	}
+	return alloc_on_cpu(cache, gfp, caller);
+}
+
+static always_inline void free_fast(struct kmem_cache *cache, void *obj, const void *caller)
+{
+	struct magazine *mag;
+
+	if (likely(cache->only)) {
+		mag = cache->only->loaded;
+		if (likely(mag->count < mag->capacity)) {
+			mag->objs[mag->count++] = obj;
+			return;
+		}
+	}
+	free_on_cpu(cache, obj, caller);
 }
 
 void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
@@ -349,6 +376,7 @@ void magazines_fini(struct kmem_cache *cache)
 	kfree(cache->phys, cache->cpus);
 	cache->cpus = NULL;
 	cache->unlocked = false;
+	cache->only = NULL;
 }
 
 /*
@@ -392,6 +420,7 @@ bool magazines_init(struct kmem_cache *cache)
 		}
 	}
 	cache->unlocked = !cpus[0].lock.mode;
+	cache->only = cache->unlocked && !phys->this_cpu ? &cpus[0] : NULL;
 	cache->cpus = cpus;
 	return true;
 }

@@ -154,6 +154,25 @@ void *block_alloc(size_t bytes, size_t align, enum block_zero zero)
 	return block;
 }
 
+void *block_pop_counted(size_t bytes)
+{
+	struct cache *t = cache;
+	struct magazine *m;
+	uint64_t *block;
+
+	if (!t->in_use || bytes > SMALL_MAX || t->sample_left <= (int64_t)bytes)
+		return NULL;
+	m = magazine_of(t, class_of(bytes));
+	if (!m->count)
+		return NULL;
+	t->sample_left -= (int64_t)bytes;
+	block = m->slot[--m->count];
+	if (unlikely(*block != heap.secret))
+		report_written(block);
+	*block = 0;
+	return block;
+}
+
 /* The class of the slab that block is one of, or CLASS_COUNT. */
 static unsigned small_class(const void *block)
 {

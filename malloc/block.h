@@ -16,6 +16,7 @@
 enum block_zero { BLOCK_ANY, BLOCK_ZERO };
 
 must_use void *block_alloc(size_t bytes, size_t align, enum block_zero zero);
+must_use void *block_pop_counted(size_t bytes);	/* sampling: a block that needs no sample */
 void block_free(void *block);
 must_use void *block_resize(void *block, size_t bytes);
 size_t block_usable(const void *block);

@@ -5,7 +5,7 @@
  */
 #include "check.h"
 #include "cache.h"
-#include "large.h"
+#include "reap.h"
 #include "slab.h"
 #include "span.h"
 #include "units.h"
@@ -111,9 +111,14 @@ static const char *check_caches(void)
 
 const char *heap_check(void)
 {
-	const char *wrong = check_units();
+	const char *wrong;
 
+	lock_take(&reap_lock);
+	wrong = check_units();
 	if (!wrong)
 		wrong = check_spans();
-	return wrong ? wrong : check_caches();
+	if (!wrong)
+		wrong = check_caches();
+	lock_give(&reap_lock);
+	return wrong;
 }

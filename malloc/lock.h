@@ -3,7 +3,7 @@
  *
  * How     0 free, 1 taken, 2 taken and somebody may sleep. A waiter spins briefly first:
  *         what is done under these locks takes less than a microsecond.
- * Locks   Order, outermost first: profile, cache list, class, units, spans, large, meta.
+ * Locks   Order, outermost first: reap, profile, cache list, class, units, spans, large, meta.
  *         While a thread forks it holds all of them (fork.c) and its own calls pass through.
  *
  * SPDX-License-Identifier: MIT

@@ -32,8 +32,12 @@ cold static void *fail(void)
 
 __attribute__((noinline)) static void *malloc_slow(size_t bytes)
 {
-	void *block = block_alloc(bytes, ALIGN_MIN, BLOCK_ANY);
+	void *block = NULL;
 
+	if (heap.route == ROUTE_FREE_FAST)
+		block = block_pop_counted(bytes);
+	if (!block)
+		block = block_alloc(bytes, ALIGN_MIN, BLOCK_ANY);
 	return likely(block != NULL) ? block : fail();
 }
 

@@ -25,6 +25,7 @@
 #define NOTES_PER_LOOK	256
 
 uint32_t reap_ticks = REAP_AGE + 1;
+struct lock reap_lock;
 
 static struct {
 	char stack[STACK_BYTES];
@@ -44,13 +45,15 @@ static size_t dirty_bytes_now(void)
 
 static void tick(void)
 {
-	uint32_t now = atomic_fetch_add((_Atomic uint32_t *)&reap_ticks, 1) + 1;
+	uint32_t now = __atomic_add_fetch(&reap_ticks, 1, __ATOMIC_RELAXED);
 
+	lock_take(&reap_lock);
 	units_purge(now - REAP_AGE);
 	span_purge(now - REAP_AGE);
 	slab_sweep(now - REAP_AGE);
 	if (unlikely(*tune.timeline))
 		stats_timeline_tick();
+	lock_give(&reap_lock);
 }
 
 static bool claim(void)
@@ -119,11 +122,14 @@ cold void reap_start(size_t dirty_bytes)
 void reap_forked(void)
 {
 	atomic_store(&state, 0);
+	atomic_store(&reap_lock.state, 0);
 }
 
 void reap_all(void)
 {
+	lock_take(&reap_lock);
 	units_purge(UINT32_MAX);
 	span_purge(UINT32_MAX);
 	slab_sweep(UINT32_MAX);
+	lock_give(&reap_lock);
 }

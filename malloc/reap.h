@@ -5,14 +5,14 @@
  *         (no C library thread: os_spawn) wakes every tick, returns what has been free for
  *         REAP_AGE ticks, and ends when little is left. Small programs never have one. Where it
  *         cannot be started, every so many slow frees do a tick's work.
- * Use     reap_note() after memory became free; reap_now() stamps it.
+ * Use     reap_note() after memory became free, with no lock held; reap_now() stamps it.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef QUIRE_MALLOC_REAP_H
 #define QUIRE_MALLOC_REAP_H
 
-#include "layout.h"
+#include "lock.h"
 
 #define REAP_TICK_MS	100
 #define REAP_AGE	3
@@ -20,6 +20,7 @@
 
 extern uint32_t reap_ticks;
 
+extern struct lock reap_lock;		/* held during a tick, outside all others */
 void reap_start(size_t dirty_bytes);
 void reap_forked(void);			/* in the child: there is no reaper */
 void reap_all(void);			/* now, whatever its age; malloc_trim() */

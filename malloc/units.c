@@ -93,16 +93,13 @@ uint32_t unit_take(void)
 
 void unit_give(uint32_t unit)
 {
-	size_t dirty;
-
 	lock_take(&units.lock);
 	slab_at(unit)->stamp = reap_now();
 	bits_of(unit / 64)->dirty |= (uint64_t)1 << (unit % 64);
 	if (unit / 64 < units.low_word)
 		units.low_word = unit / 64;
-	dirty = ++units.dirty;
+	units.dirty++;
 	lock_give(&units.lock);
-	reap_note(dirty << UNIT_SHIFT);
 }
 
 static bool is_old(uint32_t unit, uint32_t older_than)

@@ -57,6 +57,14 @@ static inline u64 clamp_u64(u64 x, u64 lo, u64 hi)
 	return x < lo ? lo : x > hi ? hi : x;
 }
 
+/* Number of set bits; the builtin would call libgcc where the processor is not known to count. */
+static inline unsigned count_bits(u64 x)
+{
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	return (unsigned)(((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56);
+}
+
 /* Position of the highest set bit; x is not 0. */
 static inline unsigned log2_floor(u64 x)
 {

@@ -168,8 +168,8 @@ unsigned framebits_count(const u64 *bits, pfn_t start, u64 nr)
 
 	for (i = 0; i < nr; i += n) {
 		n = min_u64(nr - i, 64 - (start + i) % 64);
-		count += (unsigned)__builtin_popcountll(bits[(start + i) / 64] >> (start + i) % 64 &
-							(n == 64 ? ~(u64)0 : ((u64)1 << n) - 1));
+		count += count_bits(bits[(start + i) / 64] >> (start + i) % 64 &
+				    (n == 64 ? ~(u64)0 : ((u64)1 << n) - 1));
 	}
 	return count;
 }
@@ -194,8 +194,7 @@ void framebits_count_blocks(const u64 *words, u64 nr_blocks[NR_PAGE_ORDERS])
 		for (k = 0; word; k++) {
 			u64 larger = word & word >> (1u << k) & aligned_bits[k + 1];
 
-			nr_blocks[k] +=
-				(u64)__builtin_popcountll(word & ~(larger | larger << (1u << k)));
+			nr_blocks[k] += count_bits(word & ~(larger | larger << (1u << k)));
 			word = larger;
 		}
 	}

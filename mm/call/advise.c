@@ -94,6 +94,8 @@ static int act(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
 		return remove_shared(vma, start, end);
 	case ADV_POPULATE_READ:
 	case ADV_POPULATE_WRITE:
+		if (!(vma->flags & (advice == ADV_POPULATE_READ ? VM_READ : VM_WRITE)))
+			return -EINVAL;
 		return fault_populate(vma->mm, start, end);
 	case ADV_WIPEONFORK:
 		if (!vma_is_anon(vma) || (vma->flags & VM_SHARED))
@@ -253,7 +255,8 @@ s64 call_mlock(struct mm *mm, vaddr_t addr, u64 len, u32 on_fault)
 	r = lock_range(mm, addr, len, VM_LOCKONFAULT, VM_LOCKED | (on_fault ? VM_LOCKONFAULT : 0));
 	if (r < 0 || on_fault)
 		return r;
-	return fault_populate(mm, start, end) == -ENOMEM ? -EAGAIN : 0;
+	r = fault_populate(mm, start, end);
+	return r == -EFAULT ? -ENOMEM : r == -ENOMEM ? -EAGAIN : 0;
 }
 
 s64 call_munlock(struct mm *mm, vaddr_t addr, u64 len)

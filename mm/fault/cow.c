@@ -15,6 +15,7 @@
 #include "space/rmap.h"
 #include "space/unmap.h"
 #include "space/vma.h"
+#include "store/mapping.h"
 #include "store/state.h"
 
 #define REUSE_AROUND 64
@@ -75,10 +76,8 @@ static void put_copy(struct machine *m, struct mm *mm, pte_t *pte, struct page *
 	struct page *old = pfn_to_page(&m->phys, pte_pfn(*pte));
 
 	table_set(&mm->table, pte, pte_mk(page_to_pfn(&m->phys, copy), bits));
-	if (mm_counter_of(old) != MM_ANONPAGES) {
-		mm_count(mm, mm_counter_of(old), -1);
-		mm_count(mm, MM_ANONPAGES, 1);
-	}
+	mm_count(mm, mm_counter_of(old), -1);
+	mm_count(mm, mm_counter_of(copy), 1);
 	rmap_add(m, copy);
 	rmap_remove(m, old);
 	page_put(m, old);
@@ -104,6 +103,18 @@ static enum rmap_step move_other(void *ctx, const struct rmap_entry *e)
 	return RMAP_NEXT;
 }
 
+/* The copy takes the page's place in its file; the page is private from now on. */
+static void leave_cache(struct fault *f, struct page *page, struct page *copy)
+{
+	struct mapping *map = page->mapping;
+
+	mapping_replace(map, page, copy);
+	mm_count(f->mm, MM_FILEPAGES, -1);
+	mm_count(f->mm, MM_ANONPAGES, 1);
+	rmap_new_anon(page, f->vma, f->addr);
+	page_lru_add(f->mm->machine, page);
+}
+
 /* The copy is the others'; this entry keeps the frame that the back end has there. */
 static enum fault_result keep_frame(struct fault *f, struct page *page, struct page *copy)
 {
@@ -111,6 +122,8 @@ static enum fault_result keep_frame(struct fault *f, struct page *page, struct p
 	struct others o = { f, copy };
 
 	rmap_walk(m, page, move_other, &o);
+	if (!page_is_anon(page))
+		leave_cache(f, page, copy);
 	if (alone(m, page))
 		make_writable(f, f->pte, page);
 	return alone(m, page) ? FAULT_DONE : FAULT_NO_ROOM;
@@ -121,7 +134,7 @@ static enum fault_result copy_page(struct fault *f, struct page *page)
 	struct machine *m = f->mm->machine;
 	struct page *copy;
 	enum fault_result r = FAULT_DONE;
-	bool movable = m->mmu->can_replace(f->mm) || !page_is_anon(page);
+	bool movable = m->mmu->can_replace(f->mm);
 
 	if (anon_vma_prepare(f->vma) < 0)
 		return FAULT_OOM;
@@ -132,7 +145,10 @@ static enum fault_result copy_page(struct fault *f, struct page *page)
 		return FAULT_OOM;
 	memcpy(page_address(&m->phys, copy), page_address(&m->phys, page), PAGE_SIZE);
 	page_set(copy, PG_uptodate);
-	rmap_new_anon(copy, f->vma, f->addr);
+	if (movable || page_is_anon(page))
+		rmap_new_anon(copy, f->vma, f->addr);
+	else
+		copy->mapping = page->mapping; /* it stays in the cache, and the page leaves */
 	if (movable)
 		put_copy(m, f->mm, f->pte, copy, fault_bits(f->vma, true));
 	else

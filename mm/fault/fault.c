@@ -156,14 +156,12 @@ int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end)
 		enum fault_result r;
 		pte_t *pte;
 
-		if (!vma || vma->start >= end)
+		if (!vma || vma->start > addr)
 			return -ENOMEM;
-		f.addr = addr = max_u64(addr, vma->start);
+		f.addr = addr;
 		pte = table_find(&mm->table, addr);
-		if (!(vma->flags & VM_ACCESS)) {
-			addr = vma->end;
-			continue;
-		}
+		if (!(vma->flags & VM_ACCESS))
+			return -EFAULT;
 		if ((vma->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
 			f.access = ACCESS_WRITE;
 		if (pte && pte_young(*pte) && (f.access == ACCESS_READ || (*pte & PTE_WRITE))) {

@@ -39,7 +39,9 @@ struct fault {
 /* Handles one fault. Linux: handle_mm_fault() with what comes before it. */
 enum fault_result fault_handle(struct mm *mm, vaddr_t addr, enum access access);
 
-/* Brings in all of [start, end) that is there to be brought in: MAP_POPULATE, mlock. 0 or -errno. */
+/* Brings in all of [start, end): MAP_POPULATE, mlock. 0, -ENOMEM at a hole or without memory, -EFAULT
+ * where an area forbids every access. Private writable areas get their own pages at once.
+ * Linux: __mm_populate(). */
 int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /* Copies bytes of an address space, faulting in what it needs. 0 or -EFAULT. Linux: access_process_vm(). */

@@ -193,12 +193,14 @@ u64 reclaim_pages(struct machine *m, u64 want)
 enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
 {
 	struct machine *m = container_of(phys, struct machine, phys);
+	int retry;
 
 	if (m->reclaiming || !(gfp & __GFP_DIRECT_RECLAIM))
 		return PRESSURE_FAIL;
 	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + gfp_zone(phys, gfp)));
-	if (reclaim_until(m, RECLAIM_DIRECT, SWAP_CLUSTER_MAX) > 0)
-		return PRESSURE_RETRY;
+	for (retry = 0; retry < MAX_RECLAIM_RETRIES; retry++)
+		if (reclaim_until(m, RECLAIM_DIRECT, SWAP_CLUSTER_MAX) > 0)
+			return PRESSURE_RETRY;
 	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
 		return PRESSURE_FAIL;
 	return oom_kill(m, order) ? PRESSURE_RETRY : PRESSURE_FAIL;

@@ -18,6 +18,7 @@ struct page;
 
 #define DEF_PRIORITY 12
 #define SWAP_CLUSTER_MAX 32
+#define MAX_RECLAIM_RETRIES 16 /* fruitless runs before the OOM killer */
 
 enum reclaimer { RECLAIM_KSWAPD, RECLAIM_DIRECT };
 

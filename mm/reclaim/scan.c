@@ -28,6 +28,10 @@ static enum rmap_step count_young(void *ctx, const struct rmap_entry *e)
 {
 	struct references *r = ctx;
 
+	if (!r->gather->machine->mmu->can_replace(e->vma->mm)) {
+		r->young += 2; /* nothing can be taken away there: as good as in constant use */
+		return RMAP_STOP;
+	}
 	if (!pte_young(*e->pte))
 		return RMAP_NEXT;
 	*e->pte &= ~PTE_ACCESSED;
@@ -41,6 +45,9 @@ unsigned int page_referenced(struct machine *m, struct page *page, struct gather
 {
 	struct references r = { .gather = g };
 
+	*vm_flags = 0;
+	if (page_test(page, PG_pinned)) /* must stay mapped: the host writes it when nobody can answer */
+		return 1;
 	rmap_walk(m, page, count_young, &r);
 	*vm_flags = r.vm_flags;
 	return r.young;

@@ -220,6 +220,8 @@ struct vma *vma_add(struct mm *mm, const struct vma_desc *desc)
 	prev = next ? vma_prev(next) : vma_of(rb_last(&mm->areas));
 	require(!next || next->start >= desc->end);
 	if (prev && mergeable(prev, desc)) {
+		if (desc->anon_vma && !prev->anon_vma)
+			anon_vma_join(prev, desc->anon_vma);
 		vma_resize(prev, prev->start, desc->end);
 		return merge_around(prev);
 	}

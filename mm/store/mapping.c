@@ -180,6 +180,25 @@ void mapping_delete(struct page *page, void *shadow)
 	store_page_put(m, page);
 }
 
+void mapping_replace(struct mapping *map, struct page *page, struct page *by)
+{
+	struct vm_stat *stat = &map->machine->phys.stat;
+
+	by->mapping = map;
+	by->index = page->index;
+	by->refcount++;
+	if (radix_set(&map->pages, page->index, by) < 0)
+		BUG("replacing needs no memory");
+	if (page_test(page, PG_lru))
+		lru_del(page_lruvec(&map->machine->phys, page), page);
+	page->mapping = NULL;
+	page->refcount--;
+	if (page->mapcount) { /* by its new owner, as an anonymous page */
+		stat_dec(stat, NR_FILE_MAPPED);
+		stat_inc(stat, NR_ANON_MAPPED);
+	}
+}
+
 void mapping_prune(struct machine *m)
 {
 	struct mapping *map, *after;

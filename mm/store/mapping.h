@@ -71,6 +71,9 @@ must_use int mapping_insert(struct mapping *map, u64 index, struct page *page, v
 /* Takes a page out, leaves `shadow` (or NULL) in its place, drops the reference. */
 void mapping_delete(struct page *page, void *shadow);
 
+/* Puts `by` in the place of a page that nobody else maps any more; the page leaves the cache. */
+void mapping_replace(struct mapping *map, struct page *page, struct page *by);
+
 /* Pages that the object covers; beyond is SIGBUS. */
 static inline u64 mapping_pages(const struct mapping *map)
 {

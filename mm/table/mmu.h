@@ -31,7 +31,10 @@ struct mmu_ops {
 	 * 0 or -ENOMEM (the back end has no room; the core evicts some and asks again).
 	 */
 	int (*install)(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
-	/* Can another frame be put where this address space has one? Not in a child just forked. */
+	/*
+	 * Can translations be taken away, and another frame be put where there is one? Not in a
+	 * child just forked: until it can, its pages stay where they are.
+	 */
 	bool (*can_replace)(struct mm *mm);
 	/* Take away write access from [start, end); entries stay young. */
 	void (*write_protect)(struct mm *mm, vaddr_t start, vaddr_t end);

@@ -279,6 +279,21 @@ static s64 do_sysinfo(struct request *r)
 	return fault_copy_in(r->mm, r->n->arg[0], &info, sizeof(info));
 }
 
+/*
+ * What a child touches before its first call must be there when it begins: nothing can be mapped in
+ * it until it has an agent.
+ */
+static void prepare_child_pages(struct request *r)
+{
+	vaddr_t sp = proc_stack_pointer(r->n->pid);
+
+	if (sp) {
+		(void)fault_handle(r->mm, sp, ACCESS_WRITE);
+		(void)fault_handle(r->mm, sp - PAGE_SIZE, ACCESS_WRITE);
+	}
+	(void)fault_handle(r->mm, r->n->ip, ACCESS_EXEC);
+}
+
 /* The forked copy is ready before the host's own fork begins. */
 static s64 do_fork(struct request *r)
 {
@@ -286,15 +301,18 @@ static s64 do_fork(struct request *r)
 	struct space *child;
 	struct mm *mm;
 
-	if (h->newborn && h->newborn->uffd < 0 && h->newborn->parent == r->proc && !h->newborn->users)
-		space_destroy(h->newborn); /* that fork failed on the host */
 	if (h->newborn)
 		return LATER;
+	/* A fault that was answered already but is still queued must not be answered again later. */
+	events_drain(space_of(r->mm));
+	prepare_child_pages(r);
 	mm = call_fork(r->mm);
 	if (!mm)
 		return -ENOMEM;
 	child = space_fork(space_of(r->mm), mm);
 	child->parent = r->proc;
+	child->forked_from = space_of(r->mm);
+	child->forker = r->n->pid;
 	child->forked_ns = now_ns();
 	h->newborn = child;
 	return NATIVE;
@@ -352,6 +370,25 @@ static s64 do_futex(struct request *r)
 static s64 do_limits(struct request *r)
 {
 	r->proc->limits_stale = true;
+	return NATIVE;
+}
+
+/* The program's CPUs, not the herd's. */
+static s64 do_getaffinity(struct request *r)
+{
+	const u64 *a = r->n->arg;
+
+	if (!r->host->gathered || r->proc->own_affinity || a[1] < (u64)r->host->mask_bytes ||
+	    (a[0] && !proc_of(r->host, (pid_t)a[0])))
+		return NATIVE;
+	if (fault_copy_in(r->mm, a[2], &r->host->all_cpus, (size_t)r->host->mask_bytes) < 0)
+		return -EFAULT;
+	return r->host->mask_bytes;
+}
+
+static s64 do_setaffinity(struct request *r)
+{
+	r->proc->own_affinity = true;
 	return NATIVE;
 }
 
@@ -416,6 +453,8 @@ static const struct entry table[] = {
 	{ SYS_set_robust_list, "set_robust_list", do_pin },
 	{ SYS_rseq, "rseq", do_pin },
 	{ SYS_set_tid_address, "set_tid_address", do_pin },
+	{ SYS_sched_getaffinity, "sched_getaffinity", do_getaffinity },
+	{ SYS_sched_setaffinity, "sched_setaffinity", do_setaffinity },
 	{ SYS_mlock, "mlock", do_mlock },
 	{ SYS_mlock2, "mlock2", do_mlock },
 	{ SYS_munlock, "munlock", do_munlock },
@@ -555,6 +594,8 @@ void calls_handle(struct host *h, const struct deferred *n)
 
 	if (!p)
 		return;
+	if (h->newborn && h->newborn->forked_from && h->newborn->forker == n->pid)
+		events_fork_failed(h);
 	if (n->nr == GATE_NR) {
 		if (p->takeover == TAKEOVER_STUB)
 			takeover_finish(p, n->id);

@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -121,28 +122,81 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	note_peaks(s->host);
 }
 
+static bool forking(const struct space *s)
+{
+	return s->host->newborn && s->host->newborn->forked_from == s;
+}
+
+/*
+ * Between the core's fork and the host's the two must see the same mappings: a fault of the
+ * parent, which could change them, waits.
+ */
+static void hold_fault(struct space *s, vaddr_t addr, u64 flags)
+{
+	if (s->nr_held == s->max_held) {
+		s->max_held = s->max_held ? 2 * s->max_held : 16;
+		s->held = realloc(s->held, s->max_held * sizeof(*s->held));
+		if (!s->held)
+			host_fail("out of host memory");
+	}
+	s->held[s->nr_held++] = (struct held_fault){ addr, flags };
+}
+
+static void release_held(struct space *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_held; i++)
+		handle_fault(s, s->held[i].addr, s->held[i].flags);
+	s->nr_held = 0;
+}
+
+void events_fork_failed(struct host *h)
+{
+	struct space *parent = h->newborn->forked_from;
+
+	space_destroy(h->newborn);
+	release_held(parent);
+}
+
 /* The forked child's own channel; its process is met at its first event. */
 static void handle_fork(struct space *parent, int uffd)
 {
 	struct host *h = parent->host;
 	unsigned int i;
 
-	if (!h->newborn || h->newborn->uffd >= 0) {
+	if (!forking(parent)) {
 		close(uffd);
 		return;
 	}
 	h->newborn->uffd = uffd;
+	h->newborn->forked_from = NULL;
 	host_add_uffd(h->newborn);
 	for (i = 0; i < parent->nr_pinned; i++)
 		if (vma_at(parent->mm, parent->pinned[i]))
 			(void)fault_handle(parent->mm, parent->pinned[i], ACCESS_WRITE);
+	release_held(parent);
+}
+
+static void handle_pagefault(struct space *s, const struct uffd_msg *msg)
+{
+	struct host *h = s->host;
+	pid_t tid = (pid_t)msg->arg.pagefault.feat.ptid;
+
+	if (s == h->newborn && !s->users)
+		(void)proc_of(h, tid);
+	if (forking(s) && tid == h->newborn->forker)
+		events_fork_failed(h); /* it is back from a fork that told us nothing */
+	if (forking(s))
+		hold_fault(s, msg->arg.pagefault.address, msg->arg.pagefault.flags);
+	else
+		handle_fault(s, msg->arg.pagefault.address, msg->arg.pagefault.flags);
 }
 
 static bool handle_messages(struct space *s)
 {
 	struct uffd_msg msg[MSG_BATCH];
 	ssize_t n = read(s->uffd, msg, sizeof(msg));
-	struct host *h = s->host;
 	ssize_t i;
 
 	if (n <= 0)
@@ -150,13 +204,16 @@ static bool handle_messages(struct space *s)
 	for (i = 0; i < n / (ssize_t)sizeof(*msg); i++) {
 		if (msg[i].event == UFFD_EVENT_FORK)
 			handle_fork(s, (int)msg[i].arg.fork.ufd);
-		else if (msg[i].event == UFFD_EVENT_PAGEFAULT) {
-			if (s == h->newborn && !s->users)
-				(void)proc_of(h, (pid_t)msg[i].arg.pagefault.feat.ptid);
-			handle_fault(s, msg[i].arg.pagefault.address, msg[i].arg.pagefault.flags);
-		}
+		else if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+			handle_pagefault(s, &msg[i]);
 	}
 	return true;
+}
+
+void events_drain(struct space *s)
+{
+	while (handle_messages(s))
+		;
 }
 
 static bool handle_notification(struct host *h)
@@ -265,8 +322,10 @@ int host_loop(struct host *h)
 			space_destroy(h->newborn);
 		retry_later(h);
 		more = machine_tick(&h->machine);
-		if (start >= h->next_sample_ns)
+		if (start >= h->next_sample_ns) {
 			sample(h, start);
+			herd_tick(h, start);
+		}
 		h->busy_ns += now_ns() - start;
 	}
 	return 0;

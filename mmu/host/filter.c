@@ -73,6 +73,7 @@ static struct sock_filter program[] = {
 	LOAD(nr),
 	DENY(SYS_clone3, ENOSYS),
 	TELL(SYS_set_robust_list), TELL(SYS_rseq), TELL(SYS_set_tid_address),
+	TELL(SYS_sched_getaffinity), TELL(SYS_sched_setaffinity),
 	TELL(SYS_mlock), TELL(SYS_munlock), TELL(SYS_mlockall), TELL(SYS_munlockall), TELL(SYS_mlock2),
 	TELL(SYS_mincore), TELL(SYS_msync), TELL(SYS_sysinfo), TELL(SYS_shmat), TELL(SYS_shmdt),
 	TELL(SYS_mbind), TELL(SYS_set_mempolicy), TELL(SYS_get_mempolicy), TELL(SYS_migrate_pages),

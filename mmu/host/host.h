@@ -9,6 +9,7 @@
 #ifndef QUIRE_HOST_HOST_H
 #define QUIRE_HOST_HOST_H
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/types.h>
 
@@ -31,6 +32,12 @@ struct host;
 /* Addresses that are backed by the private, registered nothing, as far as no leaf says otherwise. */
 struct default_range {
 	vaddr_t start, end;
+};
+
+/* A fault that cannot be answered yet. */
+struct held_fault {
+	vaddr_t addr;
+	u64 flags;
 };
 
 /* What the host maps for one address space. */
@@ -56,6 +63,10 @@ struct space {
 	struct list_head all;     /* on host->spaces */
 	u64 forked_ns;            /* when it was made by fork, for a child not seen yet */
 	struct proc *parent;      /* whose fork made it, until its process is known */
+	struct space *forked_from; /* while the host's fork is under way */
+	pid_t forker;             /* the thread that forks */
+	struct held_fault *held;  /* faults that wait for a fork of this space */
+	unsigned int nr_held, max_held;
 };
 
 enum takeover { TAKEOVER_NONE, TAKEOVER_STUB, TAKEOVER_GATE };
@@ -69,6 +80,7 @@ struct proc {
 	bool exec_pending;        /* it called execve: its image may be another one next time */
 	bool traced;
 	bool limits_stale;
+	bool own_affinity;        /* it chose its CPUs itself */
 	enum takeover takeover;
 	struct space *incoming;   /* being set up for it */
 	u64 stub_pc, stub_nr;
@@ -77,7 +89,6 @@ struct proc {
 	pid_t stub_tid;
 	struct list_head hash;
 	struct list_head tids;
-	u64 threads_seen;
 };
 
 /* A thread id and its process. */
@@ -131,6 +142,11 @@ struct host {
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
 	u64 host_mapped;          /* bytes of host mappings, not managed */
 	u64 procs_seen;
+	unsigned int nr_tids;     /* threads met and not known to be gone */
+	cpu_set_t all_cpus, one_cpu;
+	int mask_bytes;           /* of sched_getaffinity() */
+	bool gathered;            /* the programs share the manager's CPU */
+	u64 herd_ns, herd_events;
 	u64 samples;
 	u64 sum[NR_USE], peak[NR_USE], now[NR_USE]; /* pages */
 	u64 next_sample_ns, next_progress_ns, start_ns;
@@ -180,6 +196,10 @@ void proc_exit(struct proc *p);
 void proc_drop_space(struct proc *p);
 bool proc_same_vm(pid_t a, pid_t b);
 int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer);
+/* The stack pointer of a thread in a system call, or 0. */
+vaddr_t proc_stack_pointer(pid_t tid);
+/* Number, stack pointer and program counter of a thread's system call. 0 or -ESRCH. */
+int proc_syscall(pid_t tid, u64 *nr, u64 *sp, u64 *pc);
 void proc_read_limits(struct proc *p);
 void proc_refresh(struct mm *mm);
 void proc_kill(struct mm *mm, const char *why);
@@ -190,12 +210,20 @@ void reply_value(struct host *h, u64 id, s64 value);
 void reply_continue(struct host *h, u64 id);
 const char *call_name(int nr);
 
+/* herd.c */
+void herd_start(struct host *h);
+void herd_agent(struct host *h, pid_t agent);
+void herd_tick(struct host *h, u64 now);
+
 /* filter.c */
 /* In the program: installs the filter, returns the listener's descriptor or -errno. */
 int filter_install(void);
 
 /* events.c */
-void events_fault_loop(struct space *s);
+/* Answers all faults that this space's threads have reported so far. */
+void events_drain(struct space *s);
+/* The host's fork has failed: the child that was prepared is undone. */
+void events_fork_failed(struct host *h);
 void host_add_uffd(struct space *s);
 int host_loop(struct host *h);
 

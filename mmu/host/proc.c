@@ -50,6 +50,33 @@ int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer)
 	return *tgid ? 0 : -ESRCH;
 }
 
+int proc_syscall(pid_t tid, u64 *nr, u64 *sp, u64 *pc)
+{
+	unsigned long long n, s, p;
+	char path[64], text[256] = "";
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (got <= 0 || sscanf(text, "%llu %*x %*x %*x %*x %*x %*x %llx %llx", &n, &s, &p) != 3)
+		return -ESRCH;
+	*nr = n;
+	*sp = s;
+	*pc = p;
+	return 0;
+}
+
+vaddr_t proc_stack_pointer(pid_t tid)
+{
+	u64 nr, sp, pc;
+
+	return proc_syscall(tid, &nr, &sp, &pc) < 0 ? 0 : sp;
+}
+
 struct proc *proc_find(struct host *h, pid_t pid)
 {
 	struct proc *p;
@@ -140,7 +167,7 @@ struct proc *proc_of(struct host *h, pid_t tid)
 	t->proc = p;
 	list_add(&t->hash, bucket(h->tid_hash, tid));
 	list_add(&t->proc_link, &p->tids);
-	p->threads_seen++;
+	h->nr_tids++;
 	return p;
 }
 
@@ -162,11 +189,12 @@ void proc_exit(struct proc *p)
 		close(p->pidfd);
 	list_for_each_entry_safe(t, after, &p->tids, struct tid, proc_link) {
 		list_del(&t->hash);
+		h->nr_tids--;
 		free(t);
 	}
-	proc_drop_space(p);
-	if (p->incoming)
+	if (p->incoming && p->incoming != p->space)
 		space_destroy(p->incoming);
+	proc_drop_space(p);
 	list_del(&p->hash);
 	h->nr_procs--;
 	free(p);

@@ -8,6 +8,7 @@
  *         continues the pages; invalidate() drops pages but leaves the windows, which then report
  *         every access. Mapping calls are made by the agent, in batches; the rest are ioctls.
  * Holds   S1  a page is installed only where its window shows the frame that the table names
+ *         S2  without an agent (a child just forked) nothing is taken away: reclaim leaves its pages
  * Why     DESIGN: windows; Linux: Documentation/admin-guide/mm/userfaultfd.rst.
  *
  * SPDX-License-Identifier: MIT
@@ -24,6 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "mmu/host/host.h"
 #include "mmu/host/shadow.h"
 #include "store/mapping.h"
@@ -120,6 +122,10 @@ static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *a
 				return true;
 			continue;
 		}
+		if (!s->comm) { /* nothing can be mapped: leave the shadow as it is */
+			run->end = *at + PAGE_SIZE;
+			return true;
+		}
 		if (run->end && pte_pfn(*pte) != run->pfn + ((*at - run->start) >> PAGE_SHIFT))
 			return true;
 		if (!run->end) {
@@ -185,9 +191,10 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 		struct uffdio_continue c = { .range = { start, stop - start },
 					     .mode = wp ? UFFDIO_CONTINUE_MODE_WP : 0 };
 
-		if (ioctl(s->uffd, UFFDIO_CONTINUE, &c) == 0)
+		if (ioctl(s->uffd, UFFDIO_CONTINUE, &c) == 0) {
+			s->woken |= start <= s->fault_addr && s->fault_addr < stop;
 			start = stop;
-		else if (c.mapped > 0)
+		} else if (c.mapped > 0)
 			start += (u64)c.mapped;
 		else if (errno == EFAULT)
 			touch_frame(s, start);
@@ -227,8 +234,6 @@ static enum step step_for(const struct vma *vma, pte_t pte, u32 sh)
 
 static void take_step(struct space *s, enum step step, vaddr_t start, vaddr_t end)
 {
-	if (step != STEP_NONE && start <= s->fault_addr && s->fault_addr < end)
-		s->woken = true;
 	if (step == STEP_UNPROTECT)
 		set_wp(s, start, end, false);
 	else if (step != STEP_NONE)
@@ -247,6 +252,10 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 	if (s->quiet || s->gone)
 		return 0;
 	err = make_windows(s, vma, start, end);
+	if (err == -ESRCH && !s->comm && !s->gone) {
+		host_log(s->host, "process %d needs memory before it has an agent", mm->pid);
+		proc_kill(mm, "no agent");
+	}
 	if (err == -ESRCH)
 		return 0;
 	if (err) {
@@ -289,30 +298,6 @@ static void host_write_protect(struct mm *mm, vaddr_t start, vaddr_t end)
 		*shadow_get(s, start) |= SHADOW_WP;
 }
 
-/*
- * A child without agent: its translations go with everybody's when the frame is punched out of the
- * RAM file; the contents are put back at once, and the others fault and find it again.
- */
-static void punch_out(struct space *s, vaddr_t start, vaddr_t end)
-{
-	u8 copy[PAGE_SIZE];
-
-	for (; start < end; start += PAGE_SIZE) {
-		u32 *sh = shadow_find(s, start);
-		u64 at;
-
-		if (!sh || !(*sh & SHADOW_INSTALLED))
-			continue;
-		at = SHADOW_GET_PFN(*sh) << PAGE_SHIFT;
-		memcpy(copy, s->host->ram + at, PAGE_SIZE);
-		if (fallocate(s->host->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
-			      PAGE_SIZE) < 0)
-			host_fail("cannot release a frame: %s", strerror(errno));
-		memcpy(s->host->ram + at, copy, PAGE_SIZE);
-		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP);
-	}
-}
-
 /* Clears the installed marks of [start, end); the part that had any. */
 static struct run uninstall(struct space *s, vaddr_t start, vaddr_t end)
 {
@@ -349,10 +334,7 @@ static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
 			continue;
 		if (s->nr_futex)
 			space_wake_futexes(s, ranges[i].start, ranges[i].end);
-		if (!s->comm) {
-			punch_out(s, ranges[i].start, ranges[i].end);
-			continue;
-		}
+		invariant(S2, s->comm);
 		if (posted && posted != s)
 			(void)agent_run(posted);
 		posted = s;
@@ -401,12 +383,27 @@ static int host_area_changed(struct mm *mm, const struct vma *vma, vaddr_t start
 	return err == -ESRCH ? 0 : err;
 }
 
+/* Is there a window that would answer an access by itself, and wrongly so for free addresses? */
+static bool has_odd_windows(struct space *s, vaddr_t start, vaddr_t end)
+{
+	for (; start < end; start += PAGE_SIZE) {
+		u32 *sh = shadow_find(s, start);
+
+		if (sh && (*sh & SHADOW_KIND) == SHADOW_WINDOW &&
+		    (SHADOW_GET_PROT(*sh) & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
+			return true;
+	}
+	return false;
+}
+
 /* Long ranges give their windows back, so that the host has fewer mappings. */
 static void host_area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct space *s = space_of(mm);
 
-	if (s->quiet || s->gone || !s->comm || end - start < 32 * PAGE_SIZE)
+	if (s->quiet || s->gone || !s->comm)
+		return;
+	if (end - start < 32 * PAGE_SIZE && !has_odd_windows(s, start, end))
 		return;
 	if (shadow_has_windows(s, &start, &end))
 		(void)reset_to_backdrop(s, start, end);
@@ -525,6 +522,9 @@ void space_destroy(struct space *s)
 	if (s->slot >= 0)
 		h->slot_used[s->slot] = 0;
 	shadow_free(s);
+	free(s->held);
+	if (h->newborn && h->newborn->forked_from == s)
+		space_destroy(h->newborn); /* the parent died in the fork */
 	list_del(&s->all);
 	free(s);
 }

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -185,6 +186,7 @@ struct host *host_create(const struct quire_run_config *c)
 		host_fail("a machine with %llu KiB of RAM cannot boot: %s; give it more with --mem",
 			  (unsigned long long)h->ram_bytes >> 10, strerror(-err));
 	open_events(h);
+	herd_start(h);
 	return h;
 }
 
@@ -227,6 +229,7 @@ int host_start(struct host *h, char **argv)
 		run_child(h, argv, up[1], down[0]);
 	close(up[1]);
 	close(down[0]);
+	setpriority(PRIO_PROCESS, 0, -20); /* a fault must be answered before another can be made */
 	if (read(up[0], &fd, sizeof(fd)) != (ssize_t)sizeof(fd) || fd < 0)
 		host_fail("cannot install the system call filter: %s; CAP_SYS_ADMIN or a container that "
 			  "allows seccomp is needed", strerror(fd < 0 ? -fd : EPIPE));

@@ -144,19 +144,12 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 {
 	struct host *h = p->host;
 	struct code stub;
-	char path[64], text[256] = "";
-	unsigned long long nr, a[6], sp, pc;
-	int code_fd, ram_fd, fd, err;
-	ssize_t n;
+	int code_fd, ram_fd, err;
+	u64 nr, sp, pc;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0 || sscanf(text, "%llu %llx %llx %llx %llx %llx %llx %llx %llx", &nr, &a[0], &a[1],
-			     &a[2], &a[3], &a[4], &a[5], &sp, &pc) != 9)
-		return -ESRCH;
+	err = proc_syscall(tid, &nr, &sp, &pc);
+	if (err)
+		return err;
 	incoming->slot = slot_alloc(h);
 	if (incoming->slot < 0)
 		return -EAGAIN;
@@ -456,6 +449,7 @@ void takeover_finish(struct proc *p, u64 id)
 	s->comm = (struct comm *)(void *)(h->comm_base + (u64)s->slot * COMM_SIZE);
 	while (!__atomic_load_n(&s->comm->agent, __ATOMIC_ACQUIRE))
 		usleep(50);
+	herd_agent(h, s->comm->agent);
 	err = poke(p->stub_tid, p->stub_pc, p->stub_saved, p->stub_len, NULL);
 	p->takeover = TAKEOVER_NONE;
 	p->incoming = NULL;

@@ -90,6 +90,8 @@ static u32 take_zone(const struct request *req, struct pcp *pcp)
 
 	lock_take(&zone->lock);
 	pfn = buddy_take(zone, req->order, req->type, req->alloc_flags);
+	if (pfn != PFN_NONE && req->alloc_flags & ALLOC_HIGHATOMIC)
+		buddy_reserve_highatomic(zone, pfn);
 	lock_give(&zone->lock);
 	if (pfn == PFN_NONE)
 		return FRAME_NONE;
@@ -208,6 +210,20 @@ static unsigned retries_allowed(const struct request *req)
 	return RETRIES_MAX;
 }
 
+/* The last resort before failing: the pageblocks kept for those who cannot wait. */
+static bool unreserve_highatomic(const struct request *req)
+{
+	struct zone **at = req->phys->nodes[req->nid]->zonelist[req->highest].zones;
+	bool given = false;
+
+	for (; *at && !given; at++) {
+		lock_take(&(*at)->lock);
+		given = buddy_unreserve_highatomic(*at, req->type);
+		lock_give(&(*at)->lock);
+	}
+	return given;
+}
+
 /* Relieve pressure and try again for as long as it helps. */
 static u32 take_with_relief(struct request *req)
 {
@@ -219,7 +235,8 @@ static u32 take_with_relief(struct request *req)
 	    compact_direct(req->phys, req->gfp, req->order, req->nid) == COMPACT_SUCCESS)
 		entry = take_first_fit(req, WMARK_MIN);
 	while (entry == FRAME_NONE && left-- > 0) {
-		if (pressure_relieve(req->phys, req->gfp, req->order) == PRESSURE_FAIL)
+		if (pressure_relieve(req->phys, req->gfp, req->order) == PRESSURE_FAIL &&
+		    !unreserve_highatomic(req))
 			break;
 		entry = take_first_fit(req, WMARK_MIN);
 		if (entry == FRAME_NONE) {

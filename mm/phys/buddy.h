@@ -46,6 +46,13 @@ bool buddy_take_range(struct zone *zone, pfn_t start, pfn_t end);
  */
 void buddy_set_type(struct zone *zone, u64 block, enum migratetype type);
 /*
+ * Keep the pageblock of a high-order request that could not wait for the next of its kind, up to
+ * one percent of the zone; and give one that has free frames back for a type. Linux:
+ * reserve_highatomic_pageblock().
+ */
+void buddy_reserve_highatomic(struct zone *zone, pfn_t pfn);
+bool buddy_unreserve_highatomic(struct zone *zone, enum migratetype type);
+/*
  * Order of the largest free block that contains frame pfn (0 to 10), or -1 if the frame is not
  * free.
  */

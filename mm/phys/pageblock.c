@@ -191,6 +191,33 @@ void buddy_set_type(struct zone *zone, u64 id, enum migratetype type)
 			     framebits_order(pageblock_words(zone->phys, id), nr_free));
 }
 
+/* --- the reserve for high-order requests that cannot wait --- */
+
+void buddy_reserve_highatomic(struct zone *zone, pfn_t pfn)
+{
+	u64 limit = align_down(zone->managed_pages / 100, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+	u64 id = pfn >> PAGEBLOCK_ORDER;
+
+	if (zone->managed_pages / 100 < PAGEBLOCK_PAGES ||
+	    zone->nr_reserved_highatomic + PAGEBLOCK_PAGES > limit ||
+	    zone->phys->blocks[id].migratetype >= MIGRATE_PCPTYPES)
+		return;
+	buddy_set_type(zone, id, MIGRATE_HIGHATOMIC);
+	zone->nr_reserved_highatomic += PAGEBLOCK_PAGES;
+	stat_add_atomic(&zone->phys->stat, QUIRE_HIGHATOMIC_RESERVE, 1);
+}
+
+bool buddy_unreserve_highatomic(struct zone *zone, enum migratetype type)
+{
+	u32 id = pageblock_find(zone, 0, MIGRATE_HIGHATOMIC);
+
+	if (id == PAGEBLOCK_NIL)
+		return false;
+	buddy_set_type(zone, id, type);
+	zone->nr_reserved_highatomic -= PAGEBLOCK_PAGES;
+	return true;
+}
+
 /* --- fallback: taking from another type --- */
 
 static const u8 fallback_types[MIGRATE_PCPTYPES][2] = {

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "phys/debug.h"
 #include "phys/watermark.h"
 #include "test/testram.h"
 
@@ -282,7 +283,53 @@ static void boot_log_is_linux_like(void **state)
 	testram_end(&t);
 }
 
-/* --- poison and owners --- */
+/* An urgent request of a high order below min leaves its pageblock to the next one. */
+static void high_order_reserve(void **state)
+{
+	struct testram t;
+	struct zone *zone;
+	struct page *page;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(512) });
+	zone = &t.phys.nodes[0]->zones[ZONE_DMA32];
+	/* Down to min, in large blocks, so that what remains is in one piece. */
+	while (alloc_pages(&t.phys, GFP_NOWAIT | __GFP_NOMEMALLOC, 5))
+		;
+	page = alloc_pages(&t.phys, GFP_ATOMIC, 4);
+	assert_non_null(page);
+	assert_int_equal(zone->nr_reserved_highatomic, 512);
+	assert_int_equal(t.phys.stat.v[QUIRE_HIGHATOMIC_RESERVE], 1);
+	phys_check(&t.phys);
+	/* Others do not get it until all else has failed. */
+	assert_null(alloc_pages(&t.phys, GFP_NOWAIT | __GFP_NOMEMALLOC, 4));
+	__free_pages(&t.phys, page, 4);
+	assert_non_null(alloc_pages(&t.phys, GFP_ATOMIC, 4));
+	phys_check(&t.phys);
+	testram_end(&t);
+}
+
+static void owners_are_remembered(void **state)
+{
+	const struct page_owner *owner;
+	struct testram t;
+	struct page *page;
+	pfn_t pfn;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64), .debug = PHYS_OWNER });
+	page = alloc_pages(&t.phys, GFP_USER, 2);
+	pfn = page_to_pfn(&t.phys, page);
+	page_owner_tag(&t.phys, page, 4711);
+	owner = page_owner_of(&t.phys, pfn);
+	assert_int_equal(owner->tag, 4711);
+	assert_int_equal(owner->order, 2);
+	assert_int_equal(owner->gfp, GFP_USER);
+	assert_null(page_owner_of(&t.phys, pfn + 1));
+	split_page(&t.phys, page, 2);
+	__free_page(&t.phys, page);
+	assert_null(page_owner_of(&t.phys, pfn));
+	assert_int_equal(page_owner_of(&t.phys, pfn + 3)->tag, 4711);
+	testram_end(&t);
+}
 
 static void poison_finds_late_writes(void **state)
 {
@@ -402,6 +449,8 @@ int main(void)
 		cmocka_unit_test(bad_configurations),
 		cmocka_unit_test(boot_log_is_linux_like),
 		cmocka_unit_test(poison_finds_late_writes),
+		cmocka_unit_test(high_order_reserve),
+		cmocka_unit_test(owners_are_remembered),
 		cmocka_unit_test(threads_with_locks),
 		cmocka_unit_test(threads_with_cpus_of_their_own),
 	};

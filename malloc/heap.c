@@ -18,10 +18,16 @@
 
 #define ZONE_LEAST	((size_t)16 << 20)
 #define ZONE_MOST	((size_t)4 << 40)
-#define CACHES_BYTES	((size_t)256 << 20)
+#define CACHES_MOST	((size_t)256 << 20)
 #define STEP_BYTES	((size_t)64 << 10)
 
 struct heap heap __attribute__((aligned(64)));
+
+/* A cache takes 24 KiB, of which few pages are touched. */
+static size_t caches_bytes(size_t zone_bytes)
+{
+	return zone_bytes / 4 < CACHES_MOST ? zone_bytes / 4 : CACHES_MOST;
+}
 
 static size_t sizes_total(size_t zone_bytes)
 {
@@ -30,7 +36,8 @@ static size_t sizes_total(size_t zone_bytes)
 	return 2 * zone_bytes + count * sizeof(struct slab) +
 	       round_up(count * sizeof(uint16_t), PAGE_BYTES) +
 	       round_up(count / 64 * sizeof(struct unit_bits), PAGE_BYTES) +
-	       (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag) + CACHES_BYTES + UNIT_BYTES * 32;
+	       (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag) + caches_bytes(zone_bytes) +
+	       UNIT_BYTES * 32;
 }
 
 /* Four times the RAM, so that it is never the reservation that ends first. */
@@ -64,7 +71,7 @@ static void zones_place(char *at, size_t zone_bytes)
 	at = zone_place(&heap.bits, at, count / 64 * sizeof(struct unit_bits), PAGE_BYTES);
 	at = zone_place(&heap.tags, at, (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag),
 			STEP_BYTES);
-	zone_place(&heap.caches, at, CACHES_BYTES, STEP_BYTES);
+	zone_place(&heap.caches, at, caches_bytes(zone_bytes), STEP_BYTES);
 }
 
 bool zone_open(struct zone *zone, size_t bytes)

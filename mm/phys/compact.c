@@ -68,21 +68,20 @@ static struct page *handed_out(struct zone *zone, pfn_t pfn, unsigned order)
 	return prepare_block(zone, pfn, order);
 }
 
-/*
- * A free block for a page of that order, as near to the zone's end as there is; NULL: scanners met.
- */
+/* A free block for a page of that order, as near to the zone's end as there is; NULL: none left. */
 static struct page *next_target(struct compact_control *control, unsigned order)
 {
+	u64 *at = &control->free_block[order];
 	pfn_t pfn;
 
-	while (control->free_block > control->next_block) {
-		if (is_target_block(control, control->free_block, order)) {
-			pfn = take_target(control->zone, control->free_block, order);
+	while (*at > control->next_block) {
+		if (is_target_block(control, *at, order)) {
+			pfn = take_target(control->zone, *at, order);
 			if (pfn != PFN_NONE)
 				return handed_out(control->zone, pfn, order);
 		}
 		control->free_scanned += PAGEBLOCK_PAGES;
-		control->free_block--;
+		--*at;
 	}
 	return NULL;
 }
@@ -104,8 +103,12 @@ static bool empty_block(struct compact_control *control, u64 id)
 			continue;
 		order = compound_order(page);
 		target = next_target(control, order);
-		if (!target)
+		if (!target && !order)
 			return false;
+		if (!target) {
+			pfn += ((pfn_t)1 << order) - 1;
+			continue;
+		}
 		if (phys->move_ops->move(phys->move_arg, phys, page, target) == 0) {
 			control->moved += (u64)1 << order;
 		} else {
@@ -155,7 +158,7 @@ enum compact_result compact_zone(struct compact_control *control)
 	if (!zone->phys->move_ops)
 		return COMPACT_SKIPPED;
 	control->scanned = control->free_scanned = control->moved = control->failed = 0;
-	while (control->next_block < control->free_block) {
+	while (control->next_block < control->free_block[0]) {
 		if (!control->budget--) {
 			result = COMPACT_CONTINUE;
 			break;
@@ -177,17 +180,25 @@ enum compact_result compact_zone(struct compact_control *control)
 	return result;
 }
 
-/* --- who calls it --- */
+/* From pageblock `first` upwards and `last` downwards. */
+static struct compact_control between(struct zone *zone, int order, u64 first, u64 last)
+{
+	struct compact_control control = { 0 };
+	unsigned k;
+
+	control.zone = zone;
+	control.order = order;
+	control.budget = ~(u64)0;
+	control.next_block = first;
+	for (k = 0; k < NR_PAGE_ORDERS; k++)
+		control.free_block[k] = last;
+	return control;
+}
 
 static struct compact_control whole_zone(struct zone *zone, int order)
 {
-	return (struct compact_control){
-		.zone = zone,
-		.order = order,
-		.budget = ~(u64)0,
-		.next_block = zone->start_pfn >> PAGEBLOCK_ORDER,
-		.free_block = (zone_end_pfn(zone) - 1) >> PAGEBLOCK_ORDER,
-	};
+	return between(zone, order, zone->start_pfn >> PAGEBLOCK_ORDER,
+		       (zone_end_pfn(zone) - 1) >> PAGEBLOCK_ORDER);
 }
 
 /* Enough free memory to hold copies. Linux: compaction_suitable(). */
@@ -299,19 +310,17 @@ bool compact_step(struct node *node)
 		if (order == -2)
 			continue;
 		control = whole_zone(zone, order);
-		control.budget = STEP_BUDGET;
 		/* Go on where the last step stopped. */
-		if (zone->compact_migrate_pfn &&
-		    zone->compact_migrate_pfn < zone->compact_free_pfn) {
-			control.next_block = zone->compact_migrate_pfn >> PAGEBLOCK_ORDER;
-			control.free_block = zone->compact_free_pfn >> PAGEBLOCK_ORDER;
-		}
+		if (zone->compact_migrate_pfn && zone->compact_migrate_pfn < zone->compact_free_pfn)
+			control = between(zone, order, zone->compact_migrate_pfn >> PAGEBLOCK_ORDER,
+					  zone->compact_free_pfn >> PAGEBLOCK_ORDER);
+		control.budget = STEP_BUDGET;
 		stat_add_atomic(&node->phys->stat, KCOMPACTD_WAKE, 1);
 		result = compact_zone(&control);
 		stat_add_atomic(&node->phys->stat, KCOMPACTD_MIGRATE_SCANNED, control.scanned);
 		stat_add_atomic(&node->phys->stat, KCOMPACTD_FREE_SCANNED, control.free_scanned);
 		zone->compact_migrate_pfn = control.next_block << PAGEBLOCK_ORDER;
-		zone->compact_free_pfn = control.free_block << PAGEBLOCK_ORDER;
+		zone->compact_free_pfn = control.free_block[0] << PAGEBLOCK_ORDER;
 		if (result != COMPACT_CONTINUE)
 			zone->compact_migrate_pfn = 0;
 		more |= result == COMPACT_CONTINUE;

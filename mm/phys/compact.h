@@ -41,7 +41,8 @@ struct compact_control {
 	int order; /* wanted; -1: the whole zone */
 	u64 budget; /* pageblocks to look at in this call */
 	u64 next_block; /* migration scanner, upwards */
-	u64 free_block; /* free scanner, downwards */
+	/* free scanners, downwards, one for each order of page that needs room */
+	u64 free_block[NR_PAGE_ORDERS];
 	u64 scanned; /* pages looked at */
 	u64 free_scanned; /* pageblocks looked at for free frames, times their frames */
 	u64 moved;

@@ -86,8 +86,8 @@ static void bin_remove(size_t page)
 		spans.dirty_pages -= t->pages;
 }
 
-/* Adds a free run, merging it with free neighbours (P2). */
-static void free_run(size_t page, size_t pages, bool dirty, uint32_t stamp)
+/* Adds a free run, merging it with free neighbours (P2); where the merged run starts. */
+static size_t free_run(size_t page, size_t pages, bool dirty, uint32_t stamp)
 {
 	size_t next = page + pages, longest = pages, part;
 
@@ -116,6 +116,7 @@ static void free_run(size_t page, size_t pages, bool dirty, uint32_t stamp)
 	tag_at(page)->dirty = dirty;
 	stamp_set(page, stamp);
 	bin_add(page);
+	return page;
 }
 
 static size_t fit_in_bin(unsigned bin, size_t pages)
@@ -371,8 +372,11 @@ size_t span_top_free(void)
 	return pages << PAGE_SHIFT;
 }
 
-/* locked: spans, given up during the system call. */
-static void purge_run(size_t page)
+/*
+ * locked: spans, given up during the system call. Neighbours may become free meanwhile, and the
+ * run merge with them: returns the page after the run that results.
+ */
+static size_t purge_run(size_t page)
 {
 	size_t pages = tag_at(page)->pages;
 
@@ -382,7 +386,8 @@ static void purge_run(size_t page)
 	os_purge(page_start(page), pages << PAGE_SHIFT);
 	lock_take(&spans.lock);
 	spans.purged_bytes += pages << PAGE_SHIFT;
-	free_run(page, pages, false, reap_now());
+	page = free_run(page, pages, false, reap_now());
+	return page + tag_at(page)->pages;
 }
 
 void span_purge(uint32_t older_than)
@@ -392,11 +397,11 @@ void span_purge(uint32_t older_than)
 	lock_take(&spans.lock);
 	while (page < spans.top && spans.dirty_pages) {
 		struct tag *t = tag_at(page);
-		size_t pages = t->pages;
 
 		if (t->state == SPAN_FREE && t->dirty && stamp_of(page) < older_than)
-			purge_run(page);
-		page += pages;
+			page = purge_run(page);
+		else
+			page += t->pages;
 	}
 	lock_give(&spans.lock);
 }

@@ -112,6 +112,39 @@ static void test_thread_exit(void **state)
 	assert_true(mallinfo2().arena <= before + ((size_t)8 << 20));
 }
 
+static void *swap_runs(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg;
+	uint32_t *p;
+
+	while (!stop) {
+		p = malloc(20000 + next(&seed) % 60000);
+		p[0] = 2;
+		p[1] = 2;
+		discard(atomic_exchange(&shared[next(&seed) % 64], p));
+	}
+	return NULL;
+}
+
+/* Runs are purged with the lock given up meanwhile: their neighbours may change. */
+static void test_purge_races(void **state)
+{
+	pthread_t t[3];
+
+	(void)state;
+	for (uintptr_t i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, swap_runs, (void *)(i + 1));
+	for (int i = 0; i < 3000; i++)
+		malloc_trim(0);
+	stop = true;
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	stop = false;
+	empty_shared();
+	assert_int_equal(wrong, 0);
+	assert_null(heap_check());
+}
+
 static int in_child(void)
 {
 	uint64_t seed = 99;
@@ -151,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exchange),
 		cmocka_unit_test(test_thread_exit),
+		cmocka_unit_test(test_purge_races),
 		cmocka_unit_test(test_fork),
 	};
 

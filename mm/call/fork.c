@@ -2,8 +2,8 @@
  * fork.c - a copy of an address space.
  *
  * How     Areas are copied in order; entries of private pages lose write access on both sides, and
- *         each page and slot gets one user more. Shared objects need no entries: they fault in
- *         again. The back end write-protects the parent's ranges before the copy is used.
+ *         each page and slot gets one user more. Entries of shared areas are copied as they are:
+ *         the back end's copy will have them. It write-protects the parent's private ranges first.
  * Why     Linux: dup_mmap(), copy_page_range().
  *
  * SPDX-License-Identifier: MIT
@@ -17,7 +17,9 @@
 #include "store/mapping.h"
 #include "store/state.h"
 
-static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *pte)
+enum sharing { COPY_PRIVATE, COPY_SHARED };
+
+static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *pte, enum sharing sharing)
 {
 	struct machine *m = parent->machine;
 	pte_t *to = table_get(&child->table, addr);
@@ -32,7 +34,8 @@ static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *
 	}
 	if (*pte & PTE_DIRTY)
 		page_set(pfn_to_page(&m->phys, pte_pfn(*pte)), PG_dirty);
-	*pte &= ~(PTE_WRITE | PTE_DIRTY);
+	if (sharing == COPY_PRIVATE)
+		*pte &= ~(PTE_WRITE | PTE_DIRTY);
 	table_set(&child->table, to, *pte);
 	rmap_add(m, pfn_to_page(&m->phys, pte_pfn(*pte)));
 	mm_count(child, mm_counter_of(pfn_to_page(&m->phys, pte_pfn(*pte))), 1);
@@ -43,14 +46,15 @@ static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *
 static int copy_entries(struct vma *from, struct mm *child)
 {
 	struct mm *parent = from->mm;
+	enum sharing sharing = from->flags & VM_SHARED ? COPY_SHARED : COPY_PRIVATE;
 	vaddr_t addr = from->start, run = 0, run_end = 0;
 	pte_t *pte;
 	int err = 0;
 
 	for (; !err && (pte = table_next(&parent->table, &addr, from->end)); addr += PAGE_SIZE) {
-		bool writable = pte_young(*pte) && (*pte & PTE_WRITE);
+		bool writable = pte_young(*pte) && (*pte & PTE_WRITE) && sharing == COPY_PRIVATE;
 
-		err = copy_entry(parent, child, addr, pte);
+		err = copy_entry(parent, child, addr, pte, sharing);
 		if (!writable)
 			continue;
 		if (run && run_end == addr) {
@@ -79,8 +83,6 @@ static int copy_area(struct vma *from, struct mm *child)
 	if (!vma_add(child, &d))
 		return -ENOMEM;
 	if (from->flags & VM_WIPEONFORK)
-		return 0;
-	if ((from->flags & VM_SHARED) && !from->anon_vma)
 		return 0;
 	return copy_entries(from, child);
 }

@@ -45,7 +45,7 @@ s64 call_get_area(struct mm *mm, vaddr_t hint, u64 len, u32 flags)
 			return -EINVAL;
 		if (hint > TASK_SIZE - len)
 			return -ENOMEM;
-		return hint < MMAP_MIN_ADDR ? -EPERM : (s64)hint;
+		return (s64)hint;
 	}
 	hint = align_up(hint, PAGE_SIZE);
 	if (hint >= MMAP_MIN_ADDR && hint <= TASK_SIZE - len && range_free(mm, hint, len))
@@ -54,6 +54,8 @@ s64 call_get_area(struct mm *mm, vaddr_t hint, u64 len, u32 flags)
 		at = vma_gap_bottomup(mm, len, LOW_32BIT_START, LOW_32BIT_END, PAGE_SIZE);
 	else
 		at = vma_gap_topdown(mm, len, mm->mmap_low, mm->mmap_base, PAGE_SIZE);
+	if (!at) /* as Linux: then anywhere, from below */
+		at = vma_gap_bottomup(mm, len, MMAP_MIN_ADDR, TASK_SIZE, PAGE_SIZE);
 	return at ? (s64)at : -ENOMEM;
 }
 
@@ -153,9 +155,10 @@ s64 call_mmap(struct mm *mm, const struct map_request *req)
 	vma = vma_add(mm, &d);
 	if (!vma)
 		return -ENOMEM;
-	if (mm->machine->mmu->area_changed(mm, vma, d.start, d.end) < 0) {
+	err = mm->machine->mmu->area_changed(mm, vma, d.start, d.end);
+	if (err) {
 		(void)call_munmap(mm, d.start, len);
-		return -ENOMEM;
+		return err;
 	}
 	if ((flags & VM_LOCKED) ||
 	    (req->flags & (CALL_MAP_POPULATE | CALL_MAP_NONBLOCK)) == CALL_MAP_POPULATE)

@@ -115,6 +115,11 @@ s64 call_mremap(struct mm *mm, vaddr_t old, u64 old_len, u64 new_len, u32 flags,
 		return -EFAULT;
 	if (!old_len && !(vma->flags & VM_SHARED))
 		return -EINVAL;
+	if (new_len <= old_len && !(flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))) {
+		if (new_len < old_len)
+			(void)call_munmap(mm, old + new_len, old_len - new_len);
+		return (s64)old;
+	}
 	if (old + old_len > vma->end)
 		return -EFAULT;
 	if (flags & CALL_MREMAP_FIXED) {
@@ -126,11 +131,6 @@ s64 call_mremap(struct mm *mm, vaddr_t old, u64 old_len, u64 new_len, u32 flags,
 	if (new_len > old_len && ((mm->total_vm << PAGE_SHIFT) + new_len - old_len) > mm->rlimit_as)
 		return -ENOMEM;
 	if (!(flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))) {
-		if (new_len <= old_len) {
-			if (new_len < old_len)
-				(void)call_munmap(mm, old + new_len, old_len - new_len);
-			return (s64)old;
-		}
 		if (old + old_len == vma->end && grow_in_place(mm, vma, old + new_len))
 			return (s64)old;
 		if (!(flags & CALL_MREMAP_MAYMOVE))

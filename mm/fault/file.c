@@ -149,7 +149,7 @@ enum fault_result fault_file(struct fault *f)
 	struct page *page;
 	enum fault_result r;
 
-	if (index >= mapping_pages(f->vma->mapping))
+	if (!mapping_has(f->vma->mapping, index))
 		return FAULT_SIGBUS;
 	page = mapping_find(f->vma->mapping, index);
 	if (!page) {

@@ -23,6 +23,8 @@ struct device_ops {
 	 */
 	s64 (*read)(struct device *dev, u64 offset, const struct device_vec *vec, unsigned int nr);
 	s64 (*write)(struct device *dev, u64 offset, const struct device_vec *vec, unsigned int nr);
+	/* Bytes that the device has now; it may have grown since. */
+	u64 (*size)(struct device *dev);
 	/* The last user is gone; frees dev. */
 	void (*close)(struct device *dev);
 };

@@ -199,6 +199,20 @@ void mapping_replace(struct mapping *map, struct page *page, struct page *by)
 	}
 }
 
+bool mapping_has(struct mapping *map, u64 index)
+{
+	u64 size;
+
+	if (index < mapping_pages(map))
+		return true;
+	if (map->kind != MAPPING_FILE)
+		return false;
+	size = map->dev->ops->size(map->dev);
+	if (size > map->size)
+		map->size = size;
+	return index < mapping_pages(map);
+}
+
 void mapping_prune(struct machine *m)
 {
 	struct mapping *map, *after;

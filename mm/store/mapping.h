@@ -80,6 +80,9 @@ static inline u64 mapping_pages(const struct mapping *map)
 	return (map->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
+/* Does the object have this page, looked at again if it did not? */
+bool mapping_has(struct mapping *map, u64 index);
+
 /* Frees mappings without users and pages. Reclaim calls it when files shrink. */
 void mapping_prune(struct machine *m);
 /* Frees every mapping; no area may be left. */

@@ -18,6 +18,7 @@
 #define AGENT_CODE_MAX 0x4000ull
 #define AGENT_COMM (AGENT_BASE + 0x10000)
 #define AGENT_END (AGENT_COMM + COMM_SIZE)
+#define AGENT_STRINGS (AGENT_BASE + 0x100000) /* the program's arguments and environment */
 #define COMM_SIZE 0x8000ull
 #define COMM_FILE_OFFSET 0x10000ull /* of slot 0 in the code file */
 #define COMM_SLOTS 4096u

@@ -82,6 +82,14 @@ static s64 file_write(struct device *dev, u64 offset, const struct device_vec *v
 	return transfer(dev, offset, vec, nr, pwritev);
 }
 
+static u64 file_size(struct device *dev)
+{
+	struct file *f = container_of(dev, struct file, dev);
+	struct stat st;
+
+	return fstat(f->fd, &st) < 0 ? 0 : (u64)st.st_size;
+}
+
 static void file_close(struct device *dev)
 {
 	struct file *f = container_of(dev, struct file, dev);
@@ -90,7 +98,7 @@ static void file_close(struct device *dev)
 	free(f);
 }
 
-static const struct device_ops file_ops = { .read = file_read, .write = file_write, .close = file_close };
+static const struct device_ops file_ops = { .read = file_read, .write = file_write, .size = file_size, .close = file_close };
 
 struct device *file_device(int fd)
 {

@@ -139,7 +139,7 @@ void shadow_fill(struct space *s, vaddr_t start, vaddr_t end, u32 word)
 	}
 }
 
-bool shadow_has_windows(const struct space *s, vaddr_t *start, vaddr_t *end)
+bool shadow_narrow(const struct space *s, vaddr_t *start, vaddr_t *end, bool (*wanted)(u32 word))
 {
 	vaddr_t at = *start, first = 0, last = 0;
 
@@ -150,15 +150,17 @@ bool shadow_has_windows(const struct space *s, vaddr_t *start, vaddr_t *end)
 			at = shadow_skip(s, at, *end);
 			continue;
 		}
-		if ((*sh & SHADOW_KIND) == SHADOW_WINDOW) {
+		if (wanted(*sh)) {
 			if (!last)
 				first = at;
 			last = at + PAGE_SIZE;
 		}
 		at += PAGE_SIZE;
 	}
-	*start = first;
-	*end = last;
+	if (last) {
+		*start = first;
+		*end = last;
+	}
 	return last != 0;
 }
 

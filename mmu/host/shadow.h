@@ -29,8 +29,8 @@ u32 shadow_default(const struct space *s, vaddr_t addr);
 vaddr_t shadow_skip(const struct space *s, vaddr_t addr, vaddr_t end);
 /* Sets all of [start, end), as cheaply as the default ranges allow. */
 void shadow_fill(struct space *s, vaddr_t start, vaddr_t end, u32 word);
-/* Narrows [start, end) to what windows there are; false without any. */
-bool shadow_has_windows(const struct space *s, vaddr_t *start, vaddr_t *end);
+/* Narrows [start, end) to the pages with a leaf that `wanted` says yes to; false without any. */
+bool shadow_narrow(const struct space *s, vaddr_t *start, vaddr_t *end, bool (*wanted)(u32 word));
 void shadow_copy(struct space *to, const struct space *from);
 void shadow_free(struct space *s);
 

@@ -383,29 +383,30 @@ static int host_area_changed(struct mm *mm, const struct vma *vma, vaddr_t start
 	return err == -ESRCH ? 0 : err;
 }
 
-/* Is there a window that would answer an access by itself, and wrongly so for free addresses? */
-static bool has_odd_windows(struct space *s, vaddr_t start, vaddr_t end)
+/* Would an access to a free address be answered by the host itself, and wrongly so? */
+static bool is_odd(u32 word)
 {
-	for (; start < end; start += PAGE_SIZE) {
-		u32 *sh = shadow_find(s, start);
-
-		if (sh && (*sh & SHADOW_KIND) == SHADOW_WINDOW &&
-		    (SHADOW_GET_PROT(*sh) & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE))
-			return true;
-	}
-	return false;
+	return (word & SHADOW_KIND) == SHADOW_HOLE ||
+	       ((word & SHADOW_KIND) == SHADOW_WINDOW &&
+		(SHADOW_GET_PROT(word) & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE));
 }
 
-/* Long ranges give their windows back, so that the host has fewer mappings. */
+static bool is_window(u32 word)
+{
+	return (word & SHADOW_KIND) == SHADOW_WINDOW;
+}
+
+/*
+ * What is odd must go. Long ranges give their windows back too, so that the host has fewer
+ * mappings; short ones keep them for the next area, which may well get the same frames.
+ */
 static void host_area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 	struct space *s = space_of(mm);
 
 	if (s->quiet || s->gone || !s->comm)
 		return;
-	if (end - start < 32 * PAGE_SIZE && !has_odd_windows(s, start, end))
-		return;
-	if (shadow_has_windows(s, &start, &end))
+	if (shadow_narrow(s, &start, &end, end - start < 32 * PAGE_SIZE ? is_odd : is_window))
 		(void)reset_to_backdrop(s, start, end);
 }
 

@@ -37,7 +37,8 @@ extern const char __start_agent_text[], __stop_agent_text[], agent_entry[];
 /* The image and its heap lie below, the areas of mmap() and the stack above. */
 #define LOW_HALF 0x700000000000ull
 #define HEAP_ROOM (1ull << 40)
-#define MMAP_ROOM (1ull << 44)
+/* Between our agent and this the host puts what it maps itself. */
+#define NATIVE_END (AGENT_BASE + (1ull << 42))
 #define STACK_ROOM (1ull << 27)
 
 /* Small assembler for the stub. */
@@ -205,7 +206,7 @@ static bool parse_area(const char *line, struct host_area *a)
 static bool stays_native(const struct host_area *a)
 {
 	return !strncmp(a->name, "[v", 2) || a->start >= TASK_SIZE ||
-	       (a->start >= AGENT_BASE && a->start < AGENT_END);
+	       (a->start >= AGENT_BASE && a->start < NATIVE_END);
 }
 
 /* Pages that the program or its loader wrote before now are private and not the file's. */
@@ -303,10 +304,16 @@ static void note_area(struct layout *l, const struct host_area *a)
 	}
 }
 
-static void read_brk(struct space *s, pid_t pid)
+/* Start and end of arguments and environment, as the host knows them. */
+struct strings {
+	vaddr_t arg_start, arg_end, env_start, env_end;
+};
+
+/* The break, and where the strings are: fields 47 to 51 of /proc/PID/stat. */
+static void read_brk(struct space *s, pid_t pid, struct strings *strings)
 {
 	char path[64], text[2048];
-	unsigned long long start_brk = 0;
+	unsigned long long start_brk = 0, v[4] = { 0 };
 	const char *at;
 	int fd, field;
 	ssize_t n;
@@ -321,8 +328,9 @@ static void read_brk(struct space *s, pid_t pid)
 	for (field = 2; at && field < 47; field++)
 		at = strchr(at + 1, ' ');
 	if (at)
-		sscanf(at, " %llu", &start_brk);
+		sscanf(at, " %llu %llu %llu %llu %llu", &start_brk, &v[0], &v[1], &v[2], &v[3]);
 	s->mm->start_brk = s->mm->brk = start_brk;
+	*strings = (struct strings){ v[0], v[1], v[2], v[3] };
 }
 
 /* Reads the host's areas into ours. */
@@ -388,18 +396,46 @@ static int cover(struct space *s, const struct layout *l)
 	if (heap_end > AGENT_BASE && l->image_low < AGENT_BASE)
 		heap_end = AGENT_BASE;
 	mm->mmap_base = l->mmap_top ? l->mmap_top : align_down(top - STACK_ROOM, PAGE_SIZE);
-	mm->mmap_low = mm->mmap_base - MMAP_ROOM;
+	mm->mmap_low = NATIVE_END;
 	err = cover_range(s, l, l->image_low, heap_end);
 	return err ? err : cover_range(s, l, mm->mmap_low, top);
 }
 
-static void pin_strings(struct space *s, vaddr_t end)
-{
-	struct mm *mm = s->mm;
-	vaddr_t addr = end - PAGE_SIZE;
+#define PR_SET_MM 35
+#define PR_SET_MM_ARG_START 8 /* then arg_end, env_start, env_end */
+#define STRINGS_MAX (4ull << 20)
 
-	/* Arguments and environment are read by /proc/PID/cmdline, which cannot fault. */
-	(void)fault_handle(mm, addr, ACCESS_WRITE);
+/*
+ * /proc/PID/cmdline and environ read private memory of the host only: a copy of the strings stays
+ * there. It is the one thing of the program's that is not in the machine's frames.
+ */
+static void keep_strings(struct space *s, pid_t pid, const struct strings *t)
+{
+	vaddr_t low = t->arg_start & PAGE_MASK, high = align_up(t->env_end, PAGE_SIZE);
+	u64 at[4] = { t->arg_start, t->arg_end, t->env_start, t->env_end };
+	struct iovec local, remote;
+	u8 *copy;
+	int i;
+
+	if (!t->arg_start || high <= low || high - low > STRINGS_MAX)
+		return;
+	copy = malloc(high - low);
+	if (!copy)
+		return;
+	local = (struct iovec){ copy + (t->arg_start - low), t->env_end - t->arg_start };
+	remote = (struct iovec){ (void *)t->arg_start, local.iov_len };
+	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)local.iov_len) {
+		agent_post(s, SYS_mmap, AGENT_STRINGS, high - low, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (u64)-1, 0);
+		(void)agent_run(s);
+		remote.iov_base = (void *)(AGENT_STRINGS + (t->arg_start - low));
+		(void)process_vm_writev(pid, &local, 1, &remote, 1, 0);
+		for (i = 0; i < 4; i++)
+			agent_post(s, SYS_prctl, PR_SET_MM, (u64)(PR_SET_MM_ARG_START + i),
+				   AGENT_STRINGS + (at[i] - low), 0, 0, 0);
+		(void)agent_run(s);
+	}
+	free(copy);
 }
 
 static void start_uffd(struct space *s, struct proc *p)
@@ -422,19 +458,19 @@ static void start_uffd(struct space *s, struct proc *p)
 static int take_image(struct proc *p, struct space *s)
 {
 	struct layout l = { 0 };
+	struct strings strings;
 	int err;
 
 	start_uffd(s, p);
 	s->quiet = true;
-	read_brk(s, p->pid);
+	read_brk(s, p->pid, &strings);
+	keep_strings(s, p->pid, &strings); /* while the host still has them */
 	p->space = s;
 	proc_read_limits(p);
 	err = adopt_image(s, p->pid, &l);
 	s->quiet = false;
 	if (!err)
 		err = cover(s, &l);
-	if (!err && l.stack_end)
-		pin_strings(s, l.stack_end);
 	return err;
 }
 

@@ -43,7 +43,7 @@ class Program:
     """What to run: prepare(bench) makes the inputs in bench.inputs and returns the command."""
 
     def __init__(self, name, prepare, ram=RATIOS, mem=None, multi=False, outputs=(), timeout=60,
-                 floor_kb=FLOOR_KB, quick=None, normalise=None, swap_kb=None):
+                 floor_kb=FLOOR_KB, quick=None, normalise=None, swap_kb=None, flags=()):
         self.name = name
         self.prepare = prepare
         self.ram = ram                  # ratios of the native peak
@@ -55,6 +55,7 @@ class Program:
         self.quick = quick              # the ratios (or sizes) of a --quick run; None: all
         self.normalise = normalise      # bytes -> bytes, before comparing
         self.swap_kb = swap_kb
+        self.flags = flags              # further options of `quire run`
         self.doc = (prepare.__doc__ or '').strip()
 
     def sizes(self, options):

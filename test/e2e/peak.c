@@ -71,11 +71,12 @@ static int wait_sampling(pid_t pid, struct rusage *usage, long *peak_kb)
 	int status;
 
 	while (wait4(pid, &status, WNOHANG, usage) == 0) {
+		long long start_us = now_us();
 		long kb = tree_kb(getpid());
 
 		if (kb > *peak_kb)
 			*peak_kb = kb;
-		usleep(SAMPLE_US);
+		usleep((useconds_t)(SAMPLE_US + 9 * (now_us() - start_us))); /* a tenth at most */
 	}
 	return status;
 }

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <linux/prctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -304,19 +305,19 @@ static void note_area(struct layout *l, const struct host_area *a)
 	}
 }
 
-/* Start and end of arguments and environment, as the host knows them. */
-struct strings {
-	vaddr_t arg_start, arg_end, env_start, env_end;
+/* Where the image's parts are, as the host's kernel has it. */
+struct image {
+	unsigned long long start_code, end_code, start_stack, start_data, end_data, start_brk;
+	unsigned long long arg_start, arg_end, env_start, env_end;
 };
 
-/* The break, and where the strings are: fields 47 to 51 of /proc/PID/stat. */
-static void read_brk(struct space *s, pid_t pid, struct strings *strings)
+/* Fields 26 to 28 and 45 to 51 of /proc/PID/stat. */
+static int read_image(struct image *im, pid_t pid)
 {
 	char path[64], text[2048];
-	unsigned long long start_brk = 0, v[4] = { 0 };
 	const char *at;
-	int fd, field;
 	ssize_t n;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -325,12 +326,14 @@ static void read_brk(struct space *s, pid_t pid, struct strings *strings)
 		close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	at = strrchr(text, ')');
-	for (field = 2; at && field < 47; field++)
-		at = strchr(at + 1, ' ');
-	if (at)
-		sscanf(at, " %llu %llu %llu %llu %llu", &start_brk, &v[0], &v[1], &v[2], &v[3]);
-	s->mm->start_brk = s->mm->brk = start_brk;
-	*strings = (struct strings){ v[0], v[1], v[2], v[3] };
+	if (!at || sscanf(at + 1,
+			  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+			  "%*u %*u %*d %*u %llu %llu %llu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %*u "
+			  "%*u %*u %*u %*d %llu %llu %llu %llu %llu %llu %llu",
+			  &im->start_code, &im->end_code, &im->start_stack, &im->start_data, &im->end_data,
+			  &im->start_brk, &im->arg_start, &im->arg_end, &im->env_start, &im->env_end) != 10)
+		return -ESRCH;
+	return 0;
 }
 
 /* Reads the host's areas into ours. */
@@ -401,39 +404,51 @@ static int cover(struct space *s, const struct layout *l)
 	return err ? err : cover_range(s, l, mm->mmap_low, top);
 }
 
-#define PR_SET_MM 35
-#define PR_SET_MM_ARG_START 8 /* then arg_end, env_start, env_end */
 #define STRINGS_MAX (4ull << 20)
+
+/* Tells the host's kernel where the strings are now. PR_SET_MM_MAP needs no capability. */
+static void move_strings(struct space *s, const struct image *im, u64 by)
+{
+	struct prctl_mm_map map = {
+		.start_code = im->start_code, .end_code = im->end_code,
+		.start_data = im->start_data, .end_data = im->end_data,
+		.start_brk = im->start_brk, .brk = im->start_brk, .start_stack = im->start_stack,
+		.arg_start = im->arg_start + by, .arg_end = im->arg_end + by,
+		.env_start = im->env_start + by, .env_end = im->env_end + by, .exe_fd = (u32)-1,
+	};
+	u64 offset = offsetof(struct comm, command[COMM_COMMANDS - 1]);
+
+	_Static_assert(sizeof(map) <= 2 * sizeof(struct comm_command), "fits behind the first commands");
+	memcpy((u8 *)s->comm + offset - sizeof(struct comm_command), &map, sizeof(map));
+	agent_post(s, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP,
+		   AGENT_COMM + offset - sizeof(struct comm_command), sizeof(map), 0, 0);
+	(void)agent_run(s);
+}
 
 /*
  * /proc/PID/cmdline and environ read private memory of the host only: a copy of the strings stays
  * there. It is the one thing of the program's that is not in the machine's frames.
  */
-static void keep_strings(struct space *s, pid_t pid, const struct strings *t)
+static void keep_strings(struct space *s, pid_t pid, const struct image *im)
 {
-	vaddr_t low = t->arg_start & PAGE_MASK, high = align_up(t->env_end, PAGE_SIZE);
-	u64 at[4] = { t->arg_start, t->arg_end, t->env_start, t->env_end };
+	vaddr_t low = im->arg_start & PAGE_MASK, high = align_up(im->env_end, PAGE_SIZE);
 	struct iovec local, remote;
 	u8 *copy;
-	int i;
 
-	if (!t->arg_start || high <= low || high - low > STRINGS_MAX)
+	if (!im->arg_start || high <= low || high - low > STRINGS_MAX)
 		return;
 	copy = malloc(high - low);
 	if (!copy)
 		return;
-	local = (struct iovec){ copy + (t->arg_start - low), t->env_end - t->arg_start };
-	remote = (struct iovec){ (void *)t->arg_start, local.iov_len };
+	local = (struct iovec){ copy + (im->arg_start - low), im->env_end - im->arg_start };
+	remote = (struct iovec){ (void *)im->arg_start, local.iov_len };
 	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)local.iov_len) {
 		agent_post(s, SYS_mmap, AGENT_STRINGS, high - low, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (u64)-1, 0);
 		(void)agent_run(s);
-		remote.iov_base = (void *)(AGENT_STRINGS + (t->arg_start - low));
+		remote.iov_base = (void *)(AGENT_STRINGS + (im->arg_start - low));
 		(void)process_vm_writev(pid, &local, 1, &remote, 1, 0);
-		for (i = 0; i < 4; i++)
-			agent_post(s, SYS_prctl, PR_SET_MM, (u64)(PR_SET_MM_ARG_START + i),
-				   AGENT_STRINGS + (at[i] - low), 0, 0, 0);
-		(void)agent_run(s);
+		move_strings(s, im, AGENT_STRINGS - low);
 	}
 	free(copy);
 }
@@ -458,13 +473,16 @@ static void start_uffd(struct space *s, struct proc *p)
 static int take_image(struct proc *p, struct space *s)
 {
 	struct layout l = { 0 };
-	struct strings strings;
+	struct image im;
 	int err;
 
 	start_uffd(s, p);
 	s->quiet = true;
-	read_brk(s, p->pid, &strings);
-	keep_strings(s, p->pid, &strings); /* while the host still has them */
+	err = read_image(&im, p->pid);
+	if (err)
+		return err;
+	s->mm->start_brk = s->mm->brk = im.start_brk;
+	keep_strings(s, p->pid, &im); /* while the host still has them */
 	p->space = s;
 	proc_read_limits(p);
 	err = adopt_image(s, p->pid, &l);

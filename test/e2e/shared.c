@@ -94,7 +94,8 @@ static void play(const char *what, void *memory)
 		sum += wait_for(pids[i]);
 	i = pthread_mutex_lock(&s->mutex);
 	must(i != EOWNERDEAD || pthread_mutex_consistent(&s->mutex) == 0);
-	must(pthread_mutex_unlock(&s->mutex) == 0); /* the memory goes: no lock may stay on the robust list */
+	must(pthread_mutex_unlock(&s->mutex) ==
+	     0); /* the memory goes: no lock may stay on the robust list */
 	printf("%s: %llu %llu turn %d, children %d, lock of the dead: %d, data %016llx\n", what,
 	       (unsigned long long)s->atomic, (unsigned long long)s->locked, s->turn, sum, i,
 	       (unsigned long long)hash_bytes(data, DATA_PAGES * PAGE));

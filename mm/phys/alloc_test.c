@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <string.h>
+
 #include "phys/buddy.h"
 #include "phys/pcp.h"
 #include "test/testram.h"
@@ -264,6 +266,29 @@ static void exact_sizes(void **state)
 	testram_end(&t);
 }
 
+static void dirty_ram(void **state)
+{
+	struct testram t;
+	struct page *page;
+	u64 i;
+
+	/* Used once, booted again in what is left. */
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64) });
+	memset(t.ram, 0xff, t.bytes);
+	assert_int_equal(phys_boot(&t.phys, &(struct phys_config){ .ram = t.ram,
+								   .nr_pages = MIB(64),
+								   .ram_content = RAM_DIRTY }),
+			 0);
+	phys_check(&t.phys);
+	for (i = 0; i < 1000; i++) {
+		page = alloc_page(&t.phys, GFP_KERNEL | __GFP_ZERO);
+		assert_false(page_test(page, PG_hostzero));
+		assert_int_equal(((u8 *)page_address(&t.phys, page))[i], 0);
+	}
+	phys_check(&t.phys);
+	testram_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +303,7 @@ int main(void)
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(tiny_ram_is_refused),
 		cmocka_unit_test(exact_sizes),
+		cmocka_unit_test(dirty_ram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,8 @@
 # SPDX-License-Identifier: MIT
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
-quire=$top/${BUILD:-build}/quire
+cd "$top"
+quire=$(readlink -f "${BUILD:-build}")/quire
 python=/usr/bin/python3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -20,7 +21,10 @@ def number():
     return state >> 33
 words = {"key-%d-%x" % (i, number()): (i, number() % 1000) for i in range(250000)}
 keys = list(words)
-total = sum(words[keys[number() % len(keys)]][1] for _ in range(400000))
+total = 0
+for i in range(400000):         # near each other for a while, as real queries are, some anywhere
+    at = i // 2 if i % 200 else number()
+    total += words[keys[(at + number() % 1000) % len(keys)]][1]
 print("entries", len(words), "sum over 400,000 queries", total)
 if len(sys.argv) > 1:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)

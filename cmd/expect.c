@@ -24,6 +24,10 @@ bool expectation_parse(struct expectation *e, const char *text, const char **why
 		return false;
 	memcpy(e->name, at, len);
 	e->name[len] = '\0';
+	if (!quire_report_knows(e->name)) {
+		*why = "there is no counter of that name; --json shows them all";
+		return false;
+	}
 	at += len + strspn(at + len, " \t");
 	len = strspn(at, "<>=!");
 	if (!len || len > 2)

@@ -139,7 +139,7 @@ void report_text(FILE *out, const struct quire_report *r, char **argv)
 	fprintf(out, "machine          %s RAM, %s swap, %" PRIu64 " processes\n",
 		size_text(r->ram_kb, ram, sizeof(ram)), size_text(r->swap_kb, swap, sizeof(swap)),
 		r->processes);
-	fprintf(out, "memory                 peak       mean\n");
+	fprintf(out, "rss                    peak       mean\n");
 	usage_line(out, "anonymous", &r->anon);
 	usage_line(out, "file", &r->file);
 	usage_line(out, "page tables", &r->pagetables);

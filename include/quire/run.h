@@ -107,6 +107,9 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 /* The value of a counter or of a number of the report by its JSON name; false if there is none. */
 bool quire_report_value(const struct quire_report *report, const char *name, uint64_t *value);
 
+/* Is there a counter or number of that name? */
+bool quire_report_knows(const char *name);
+
 void quire_report_free(struct quire_report *report);
 
 #endif

@@ -16,22 +16,6 @@
 #include "space/vma.h"
 #include "store/state.h"
 
-/* Every page of the range is in an area that may be given these rights. */
-static int check_areas(struct mm *mm, vaddr_t start, vaddr_t end, u32 access)
-{
-	struct vma *vma = vma_at(mm, start);
-
-	for (; vma; vma = vma_next(vma)) {
-		if (access & ~(vma->flags >> 4) & VM_ACCESS)
-			return -EACCES;
-		if (vma->end >= end)
-			return 0;
-		if (!vma_next(vma) || vma_next(vma)->start != vma->end)
-			return -ENOMEM;
-	}
-	return -ENOMEM;
-}
-
 /* The entries follow the area: no write where it forbids it, NX as it says; all become old. */
 static void change_entries(struct mm *mm, vaddr_t start, vaddr_t end, u32 flags)
 {
@@ -50,6 +34,24 @@ static void change_entries(struct mm *mm, vaddr_t start, vaddr_t end, u32 flags)
 			entry &= ~(PTE_WRITE | PTE_DIRTY);
 		table_set(&mm->table, pte, entry | (flags & VM_EXEC ? 0 : PTE_NX));
 	}
+}
+
+/* [start, end) lies in one area and gets these rights. */
+static int protect_area(struct mm *mm, vaddr_t start, vaddr_t end, u32 access)
+{
+	struct vma *vma = vma_at(mm, start);
+	u32 flags = (vma->flags & ~(u32)VM_ACCESS) | access;
+
+	if ((vma->flags & VM_ACCESS) == access)
+		return 0;
+	if (vma_cut(mm, start, end) < 0)
+		return -ENOMEM;
+	vma = vma_at(mm, start);
+	if ((flags & (VM_WRITE | VM_SHARED | VM_NORESERVE)) == VM_WRITE)
+		flags |= VM_ACCOUNT;
+	change_entries(mm, start, end, flags);
+	vma = vma_set_flags(vma, flags);
+	return mm->machine->mmu->area_changed(mm, vma, start, end);
 }
 
 s64 call_mprotect(struct mm *mm, vaddr_t addr, u64 len, u32 prot)
@@ -71,29 +73,19 @@ s64 call_mprotect(struct mm *mm, vaddr_t addr, u64 len, u32 prot)
 			return -EINVAL;
 		addr = vma->start;
 	}
-	err = check_areas(mm, addr, end, access);
-	if (!err)
-		err = vma_cut(mm, addr, end);
-	if (err)
-		return err;
 	while (addr < end) {
-		vaddr_t next;
+		vaddr_t stop;
 
 		vma = vma_at(mm, addr);
-		next = vma->end;
-		if ((vma->flags & VM_ACCESS) != access) {
-			u32 flags = (vma->flags & ~(u32)VM_ACCESS) | access;
-
-			if ((flags & (VM_WRITE | VM_SHARED | VM_NORESERVE)) == VM_WRITE)
-				flags |= VM_ACCOUNT;
-			change_entries(mm, addr, next, flags);
-			vma = vma_set_flags(vma, flags);
-			if (mm->machine->mmu->area_changed(mm, vma, addr, next) < 0)
-				return -ENOMEM;
-		} else {
-			vma_set_flags(vma, vma->flags);
-		}
-		addr = next;
+		if (!vma)
+			return -ENOMEM; /* what lies before the hole is changed, as on Linux */
+		if (access & ~(vma->flags >> 4) & VM_ACCESS)
+			return -EACCES;
+		stop = min_u64(vma->end, end);
+		err = protect_area(mm, addr, stop, access);
+		if (err)
+			return err;
+		addr = stop;
 	}
 	return 0;
 }

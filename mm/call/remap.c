@@ -91,6 +91,8 @@ static int check(vaddr_t old, u64 old_len, u64 new_len, u32 flags, vaddr_t to)
 		return -EINVAL;
 	if ((flags & CALL_MREMAP_DONTUNMAP) && old_len != new_len)
 		return -EINVAL;
+	if ((flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP)) && (to & ~PAGE_MASK))
+		return -EINVAL;
 	if (new_len > TASK_SIZE)
 		return -ENOMEM;
 	if (!(flags & CALL_MREMAP_FIXED))

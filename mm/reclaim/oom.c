@@ -119,7 +119,7 @@ static void report(struct machine *m, const struct oom_kill *kill)
 }
 
 /* The victim never runs again: its private pages are free from now on. Linux: the OOM reaper. */
-static void reap(struct mm *mm)
+void oom_reap(struct mm *mm)
 {
 	struct vma *vma;
 
@@ -128,11 +128,30 @@ static void reap(struct mm *mm)
 			unmap_pages(mm, vma->start, vma->end);
 }
 
+/* A victim that is still there has memory to give: no second one before that is free. */
+static bool reap_earlier(struct machine *m)
+{
+	struct mm *mm;
+
+	list_for_each_entry(mm, &m->mms, struct mm, all)
+		if (mm->oom_victim && mm != m->faulting && mm_rss(mm)) {
+			u64 before = mm_rss(mm);
+
+			oom_reap(mm);
+			if (mm_rss(mm) < before)
+				return true;
+		}
+	return false;
+}
+
 bool oom_kill(struct machine *m, unsigned int order)
 {
-	struct mm *victim = select_victim(m);
+	struct mm *victim;
 	struct oom_kill *kill = &m->oom[min_u64(m->nr_oom, OOM_KILLS - 1)];
 
+	if (reap_earlier(m))
+		return true;
+	victim = select_victim(m);
 	if (!victim)
 		return false;
 	kill->order = order;
@@ -147,6 +166,6 @@ bool oom_kill(struct machine *m, unsigned int order)
 		m->ops->kill(victim, "oom-kill");
 	if (victim == m->faulting)
 		return false; /* its own fault ends with FAULT_OOM; its memory goes with it */
-	reap(victim);
+	oom_reap(victim);
 	return true;
 }

@@ -56,6 +56,8 @@ unsigned int page_referenced(struct machine *m, struct page *page, struct gather
 
 /* Kills the worst process. False when there is nobody to kill. Linux: out_of_memory(). */
 bool oom_kill(struct machine *m, unsigned int order);
+/* Frees a victim's private memory: it never runs again. Linux: __oom_reap_task_mm(). */
+void oom_reap(struct mm *mm);
 /* Points of one process in pages; negative: never. Linux: oom_badness(). */
 s64 oom_badness(const struct machine *m, const struct mm *mm);
 

@@ -95,6 +95,8 @@ static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
 	default:
 		if (!s->mm->oom_victim)
 			proc_kill(s->mm, "out of memory");
+		s->mm->oom_victim = true;
+		oom_reap(s->mm);
 	}
 }
 
@@ -144,11 +146,12 @@ static void hold_fault(struct space *s, vaddr_t addr, u64 flags)
 
 static void release_held(struct space *s)
 {
-	unsigned int i;
+	struct held_fault f;
 
-	for (i = 0; i < s->nr_held; i++)
-		handle_fault(s, s->held[i].addr, s->held[i].flags);
-	s->nr_held = 0;
+	while (s->nr_held && !forking(s)) {
+		f = s->held[--s->nr_held];
+		handle_fault(s, f.addr, f.flags);
+	}
 }
 
 void events_fork_failed(struct host *h)
@@ -160,10 +163,9 @@ void events_fork_failed(struct host *h)
 }
 
 /* The forked child's own channel; its process is met at its first event. */
-static void handle_fork(struct space *parent, int uffd)
+static void note_fork(struct space *parent, int uffd)
 {
 	struct host *h = parent->host;
-	unsigned int i;
 
 	if (!forking(parent)) {
 		close(uffd);
@@ -172,6 +174,18 @@ static void handle_fork(struct space *parent, int uffd)
 	h->newborn->uffd = uffd;
 	h->newborn->forked_from = NULL;
 	host_add_uffd(h->newborn);
+	h->forked = parent;
+}
+
+/* Pages that the host writes at a thread's end are the parent's own again; its faults go on. */
+static void settle_fork(struct host *h)
+{
+	struct space *parent = h->forked;
+	unsigned int i;
+
+	if (!parent)
+		return;
+	h->forked = NULL;
 	for (i = 0; i < parent->nr_pinned; i++)
 		if (vma_at(parent->mm, parent->pinned[i]))
 			(void)fault_handle(parent->mm, parent->pinned[i], ACCESS_WRITE);
@@ -193,7 +207,9 @@ static void handle_pagefault(struct space *s, const struct uffd_msg *msg)
 		handle_fault(s, msg->arg.pagefault.address, msg->arg.pagefault.flags);
 }
 
-static bool handle_messages(struct space *s)
+enum reading { HANDLE, TAKE_NOTES };
+
+static bool read_messages(struct space *s, enum reading how)
 {
 	struct uffd_msg msg[MSG_BATCH];
 	ssize_t n = read(s->uffd, msg, sizeof(msg));
@@ -203,11 +219,25 @@ static bool handle_messages(struct space *s)
 		return false;
 	for (i = 0; i < n / (ssize_t)sizeof(*msg); i++) {
 		if (msg[i].event == UFFD_EVENT_FORK)
-			handle_fork(s, (int)msg[i].arg.fork.ufd);
-		else if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+			note_fork(s, (int)msg[i].arg.fork.ufd);
+		else if (msg[i].event == UFFD_EVENT_PAGEFAULT && how == HANDLE)
 			handle_pagefault(s, &msg[i]);
+		else if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+			hold_fault(s, msg[i].arg.pagefault.address, msg[i].arg.pagefault.flags);
 	}
+	if (how == HANDLE)
+		settle_fork(s->host);
 	return true;
+}
+
+static bool handle_messages(struct space *s)
+{
+	return read_messages(s, HANDLE);
+}
+
+void events_take_notes(struct space *s)
+{
+	(void)read_messages(s, TAKE_NOTES);
 }
 
 void events_drain(struct space *s)
@@ -304,6 +334,16 @@ static void dispatch_all(struct host *h, struct epoll_event *ev, int n)
 				dispatch(h, &ev[i]);
 }
 
+/* Faults noted in the middle of something else. */
+static void release_noted(struct host *h)
+{
+	struct space *s;
+
+	list_for_each_entry(s, &h->spaces, struct space, all)
+		if (s->nr_held && !forking(s))
+			release_held(s);
+}
+
 int host_loop(struct host *h)
 {
 	struct epoll_event ev[32];
@@ -316,12 +356,17 @@ int host_loop(struct host *h)
 
 		if (n < 0 && errno != EINTR)
 			host_fail("waiting for events: %s", strerror(errno));
+		/* With a seed, background work depends on the events alone, not on their timing. */
+		while (n > 0 && h->config->seeded && machine_tick(&h->machine))
+			;
 		if (n > 0)
 			dispatch_all(h, ev, n);
 		if (h->newborn && h->newborn->uffd >= 0 && !space_alive(h->newborn) && !h->newborn->users)
 			space_destroy(h->newborn);
+		settle_fork(h);
+		release_noted(h);
 		retry_later(h);
-		more = machine_tick(&h->machine);
+		more = h->config->seeded ? false : machine_tick(&h->machine);
 		if (start >= h->next_sample_ns) {
 			sample(h, start);
 			herd_tick(h, start);

@@ -135,6 +135,7 @@ struct host {
 	struct list_head spaces;
 	struct list_head proc_hash[PROC_HASH], tid_hash[PROC_HASH];
 	unsigned int nr_procs;
+	struct space *forked;     /* parent of a fork that is done on the host and not settled yet */
 	struct space *newborn;    /* child of a fork that has no process and no agent yet */
 	struct deferred later[DEFERRED_MAX];
 	unsigned int nr_later;
@@ -222,6 +223,8 @@ int filter_install(void);
 /* events.c */
 /* Answers all faults that this space's threads have reported so far. */
 void events_drain(struct space *s);
+/* Reads what the space's host has to say, and only takes notes: for use while a fault is handled. */
+void events_take_notes(struct space *s);
 /* The host's fork has failed: the child that was prepared is undone. */
 void events_fork_failed(struct host *h);
 void host_add_uffd(struct space *s);

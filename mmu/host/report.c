@@ -298,6 +298,14 @@ bool quire_report_value(const struct quire_report *r, const char *name, uint64_t
 	return report_number(r, name, value);
 }
 
+bool quire_report_knows(const char *name)
+{
+	static const struct quire_report none;
+	uint64_t value;
+
+	return stat_find(name) != NR_VM_STAT || report_number(&none, name, &value);
+}
+
 void quire_report_free(struct quire_report *r)
 {
 	free(r->counter);

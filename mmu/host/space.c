@@ -203,7 +203,9 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 			continue;
 		} else if (errno == EEXIST || errno == ENOENT)
 			start += PAGE_SIZE;
-		else if (errno != EAGAIN)
+		else if (errno == EAGAIN) /* the host is in a fork, which waits until we have read of it */
+			events_take_notes(s);
+		else
 			return;
 		stop = max_u64(stop, min_u64(end, start + PAGE_SIZE));
 		if (start == stop)
@@ -217,7 +219,7 @@ static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on)
 					  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
 
 	while (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == EAGAIN)
-		;
+		events_take_notes(s);
 }
 
 /* What must be done for a page so that the host's translation is the table's. */
@@ -286,7 +288,9 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 
 static bool host_can_replace(struct mm *mm)
 {
-	return space_of(mm)->comm != NULL;
+	struct space *s = space_of(mm); /* none yet in the middle of fork */
+
+	return s && s->comm;
 }
 
 static void host_write_protect(struct mm *mm, vaddr_t start, vaddr_t end)
@@ -330,7 +334,7 @@ static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
 		struct space *s = space_of(ranges[i].mm);
 		struct run run;
 
-		if (s->quiet || s->gone)
+		if (!s || s->quiet || s->gone)
 			continue;
 		if (s->nr_futex)
 			space_wake_futexes(s, ranges[i].start, ranges[i].end);
@@ -515,6 +519,8 @@ void space_destroy(struct space *s)
 	s->gone = true;
 	if (h->newborn == s)
 		h->newborn = NULL;
+	if (h->forked == s)
+		h->forked = NULL;
 	if (s->comm && s->comm->agent > 0)
 		kill(s->comm->agent, SIGKILL);
 	mm_destroy(s->mm);

@@ -26,7 +26,7 @@
 #include "store/mapping.h"
 #include "store/state.h"
 
-#define SOFT_AROUND 64 /* pages taken back at once */
+#define SOFT_AROUND 16 /* pages taken back at once */
 
 /* Grows a stack down to addr. Linux: expand_downwards(). */
 static bool grow_stack(struct mm *mm, struct vma *vma, vaddr_t addr)

@@ -51,7 +51,7 @@ void shrink_active(struct scan *s, enum lru_list l, u64 nr);
  * others go back to the lists. Linux: shrink_folio_list(). */
 u64 evict_pages(struct scan *s, struct list_head *pages);
 
-/* Entries that hold the page young, made old; their translations join the gather. Linux: folio_referenced(). */
+/* Entries that hold the page young; with a gather they become old, and join it. Linux: folio_referenced(). */
 unsigned int page_referenced(struct machine *m, struct page *page, struct gather *g, u32 *vm_flags);
 
 /* Kills the worst process. False when there is nobody to kill. Linux: out_of_memory(). */

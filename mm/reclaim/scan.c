@@ -1,9 +1,10 @@
 /*
  * scan.c - second chance: which pages of a list stay.
  *
- * How     Pages enter at the front and are looked at from the back. An active page grows old: its
- *         translations are taken away and it moves to the inactive list. An inactive page that
- *         came back since (young again) stays; twice young, it becomes active.
+ * How     Pages enter at the front and are looked at from the back. An active page moves to the
+ *         inactive list with its translations. At the back of that list they are taken away, and
+ *         the page goes round once more: if it came back meanwhile it becomes active, else it
+ *         goes. Linux takes the accessed bit at both places; here taking it costs a fault, once is enough.
  * Use     shrink_active(), shrink_inactive() in batches of 32.
  * Locks   The machine's.
  * Why     Linux: shrink_active_list(), shrink_inactive_list(), lru_note_cost().
@@ -12,6 +13,7 @@
  */
 #include "base/check.h"
 #include "reclaim/reclaim.h"
+#include "space/mm.h"
 #include "space/rmap.h"
 #include "space/unmap.h"
 #include "space/vma.h"
@@ -22,20 +24,23 @@ struct references {
 	struct gather *gather;
 	unsigned int young;
 	u32 vm_flags;
+	bool age; /* make them old */
 };
 
 static enum rmap_step count_young(void *ctx, const struct rmap_entry *e)
 {
 	struct references *r = ctx;
 
-	if (!r->gather->machine->mmu->can_replace(e->vma->mm)) {
+	if (!e->vma->mm->machine->mmu->can_replace(e->vma->mm)) {
 		r->young += 2; /* nothing can be taken away there: as good as in constant use */
 		return RMAP_STOP;
 	}
 	if (!pte_young(*e->pte))
 		return RMAP_NEXT;
-	*e->pte &= ~PTE_ACCESSED;
-	gather_add(r->gather, e->vma->mm, e->addr);
+	if (r->age) {
+		*e->pte &= ~PTE_ACCESSED;
+		gather_add(r->gather, e->vma->mm, e->addr);
+	}
 	r->young++;
 	r->vm_flags |= e->vma->flags;
 	return RMAP_NEXT;
@@ -43,7 +48,7 @@ static enum rmap_step count_young(void *ctx, const struct rmap_entry *e)
 
 unsigned int page_referenced(struct machine *m, struct page *page, struct gather *g, u32 *vm_flags)
 {
-	struct references r = { .gather = g };
+	struct references r = { .gather = g, .age = g != NULL };
 
 	*vm_flags = 0;
 	if (page_test(page, PG_pinned)) /* must stay mapped: the host writes it when nobody can answer */
@@ -91,12 +96,10 @@ void shrink_active(struct scan *s, enum lru_list l, u64 nr)
 {
 	struct machine *m = s->machine;
 	struct list_head pages;
-	struct gather g;
 	struct page *page;
 	u64 rotated = 0;
 
 	list_init(&pages);
-	gather_init(&g, m);
 	stat_add(&m->phys.stat, PGREFILL, isolate(s, l, nr, &pages));
 	while (!list_empty(&pages)) {
 		u32 vm_flags;
@@ -104,18 +107,18 @@ void shrink_active(struct scan *s, enum lru_list l, u64 nr)
 
 		page = list_last_entry(&pages, struct page, lru);
 		list_del_init(&page->lru);
-		young = page_referenced(m, page, &g, &vm_flags);
+		young = page_referenced(m, page, NULL, &vm_flags);
 		if (young && (vm_flags & VM_EXEC) && lru_is_file(l)) {
 			rotated++;
 		} else {
 			page_clear(page, PG_active);
+			page_clear(page, PG_referenced);
 			page_set(page, PG_workingset);
 			stat_inc(&m->phys.stat, PGDEACTIVATE);
 		}
 		page_lru_add(m, page);
 		page_put(m, page);
 	}
-	gather_flush(&g);
 	note_cost(&s->node->lruvec, lru_is_file(l), rotated);
 }
 

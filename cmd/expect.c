@@ -34,8 +34,8 @@ bool expectation_parse(struct expectation *e, const char *text, const char **why
 		return false;
 	memcpy(e->op, at, len);
 	e->op[len] = '\0';
-	if (strcmp(e->op, "<") && strcmp(e->op, "<=") && strcmp(e->op, ">") && strcmp(e->op, ">=") &&
-	    strcmp(e->op, "==") && strcmp(e->op, "!=")) {
+	if (strcmp(e->op, "<") && strcmp(e->op, "<=") && strcmp(e->op, ">") &&
+	    strcmp(e->op, ">=") && strcmp(e->op, "==") && strcmp(e->op, "!=")) {
 		*why = "the operator must be one of < <= > >= == !=";
 		return false;
 	}

@@ -105,7 +105,7 @@ int cmd_malloc(int argc, char **argv)
 {
 	int asked;
 
-	argv[0] = "quire malloc";
+	argv[0] = (char *)"quire malloc";
 	asked = parse(argc, argv);
 	if (asked) {
 		fputs(help, asked > 0 ? stdout : stderr);

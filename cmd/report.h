@@ -29,8 +29,8 @@ bool expectation_parse(struct expectation *e, const char *text, const char **why
 /* Does the report meet it? *actual gets the value. false also where the name is unknown. */
 bool expectation_met(const struct expectation *e, const struct quire_report *r, uint64_t *actual);
 /* Writes a JUnit file with one test case for the program and one for each expectation. 0 or -1. */
-int report_junit(const char *path, const struct quire_report *r, char **argv, const struct expectation *e,
-		 unsigned int nr);
+int report_junit(const char *path, const struct quire_report *r, char **argv,
+		 const struct expectation *e, unsigned int nr);
 
 /* The exit status that the program's end means: its own, or 128 + the signal. */
 int report_exit_status(const struct quire_report *r);

@@ -43,7 +43,8 @@ static void add_counters(cJSON *root, const struct quire_report *r)
 
 		cJSON_AddNumberToObject(stat, c->name, (double)c->value);
 		if (!strncmp(c->name, cause, sizeof(cause) - 1))
-			cJSON_AddNumberToObject(faults, c->name + sizeof(cause) - 1, (double)c->value);
+			cJSON_AddNumberToObject(faults, c->name + sizeof(cause) - 1,
+						(double)c->value);
 	}
 }
 
@@ -104,7 +105,8 @@ static void add_calls(cJSON *root, const struct quire_report *r)
 		cJSON_AddNumberToObject(c, "count", (double)r->call[i].count);
 		cJSON_AddNumberToObject(c, "ns", (double)r->call[i].ns);
 		if (r->call[i].refused)
-			cJSON_AddNumberToObject(refused, r->call[i].name, (double)r->call[i].refused);
+			cJSON_AddNumberToObject(refused, r->call[i].name,
+						(double)r->call[i].refused);
 	}
 }
 
@@ -141,10 +143,18 @@ static void xml_text(FILE *out, const char *s)
 {
 	for (; *s; s++) {
 		switch (*s) {
-		case '<': fputs("&lt;", out); break;
-		case '>': fputs("&gt;", out); break;
-		case '&': fputs("&amp;", out); break;
-		case '"': fputs("&quot;", out); break;
+		case '<':
+			fputs("&lt;", out);
+			break;
+		case '>':
+			fputs("&gt;", out);
+			break;
+		case '&':
+			fputs("&amp;", out);
+			break;
+		case '"':
+			fputs("&quot;", out);
+			break;
 		default:
 			if ((unsigned char)*s >= ' ')
 				fputc(*s, out);
@@ -165,8 +175,8 @@ static void junit_case(FILE *out, const char *name, double seconds, bool failed,
 	fputs("</testcase>\n", out);
 }
 
-int report_junit(const char *path, const struct quire_report *r, char **argv, const struct expectation *e,
-		 unsigned int nr)
+int report_junit(const char *path, const struct quire_report *r, char **argv,
+		 const struct expectation *e, unsigned int nr)
 {
 	FILE *out = fopen(path, "we");
 	unsigned int i, failed = report_exit_status(r) != 0;
@@ -178,8 +188,11 @@ int report_junit(const char *path, const struct quire_report *r, char **argv, co
 		return -1;
 	for (i = 0; i < nr; i++)
 		failed += !expectation_met(&e[i], r, &actual);
-	fprintf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"quire run\" tests=\"%u\" "
-		     "failures=\"%u\" time=\"%.3f\">\n", nr + 1, failed, r->wall_s);
+	fprintf(out,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"quire run\" "
+		"tests=\"%u\" "
+		"failures=\"%u\" time=\"%.3f\">\n",
+		nr + 1, failed, r->wall_s);
 	snprintf(why, sizeof(why), "exit status %d", report_exit_status(r));
 	junit_case(out, argv[0], r->wall_s, report_exit_status(r) != 0, why);
 	for (i = 0; i < nr; i++) {

@@ -49,24 +49,28 @@ static void faults(FILE *out, const struct quire_report *r)
 
 	fprintf(out, "faults           %" PRIu64 " (%" PRIu64 " major), %.1f pages each\n", all,
 		get(r, "pgmajfault"), all ? (double)pages / (double)all : 0.0);
-	fprintf(out, "  zero %" PRIu64 ", file %" PRIu64 ", swap-in %" PRIu64 ", COW %" PRIu64
-		     ", soft %" PRIu64 "\n",
-		get(r, "quire_fault_zero"), get(r, "quire_fault_file"), get(r, "quire_fault_swapin"),
-		get(r, "quire_fault_cow"), get(r, "quire_fault_soft"));
+	fprintf(out,
+		"  zero %" PRIu64 ", file %" PRIu64 ", swap-in %" PRIu64 ", COW %" PRIu64
+		", soft %" PRIu64 "\n",
+		get(r, "quire_fault_zero"), get(r, "quire_fault_file"),
+		get(r, "quire_fault_swapin"), get(r, "quire_fault_cow"),
+		get(r, "quire_fault_soft"));
 }
 
 static void reclaim(FILE *out, const struct quire_report *r)
 {
 	char peak[32];
 
-	fprintf(out, "reclaim          kswapd scanned %" PRIu64 ", stole %" PRIu64 "; direct scanned %" PRIu64
-		     ", stole %" PRIu64 "\n",
+	fprintf(out,
+		"reclaim          kswapd scanned %" PRIu64 ", stole %" PRIu64
+		"; direct scanned %" PRIu64 ", stole %" PRIu64 "\n",
 		get(r, "pgscan_kswapd"), get(r, "pgsteal_kswapd"), get(r, "pgscan_direct"),
 		get(r, "pgsteal_direct"));
 	fprintf(out, "  refaults       %" PRIu64 " anon, %" PRIu64 " file\n",
 		get(r, "workingset_refault_anon"), get(r, "workingset_refault_file"));
-	fprintf(out, "swap             in %" PRIu64 ", out %" PRIu64 " pages, peak %s\n", get(r, "pswpin"),
-		get(r, "pswpout"), size_text(r->swap_peak_kb, peak, sizeof(peak)));
+	fprintf(out, "swap             in %" PRIu64 ", out %" PRIu64 " pages, peak %s\n",
+		get(r, "pswpin"), get(r, "pswpout"),
+		size_text(r->swap_peak_kb, peak, sizeof(peak)));
 	if (r->swap_errors)
 		fprintf(out, "  errors         %" PRIu64 ", last: %s\n", r->swap_errors,
 			strerror(r->swap_errno));
@@ -79,15 +83,17 @@ static void oom(FILE *out, const struct quire_report *r)
 	for (i = 0; i < r->nr_oom; i++) {
 		const struct quire_oom *kill = &r->oom[i];
 
-		fprintf(out, "oom kill         process %d (%s), %" PRId64 " points\n", kill->victim.pid,
-			kill->victim.comm, kill->victim.points);
-		fprintf(out, "  [  pid  ]   uid total_vm      rss pgtables_bytes swapents oom_score_adj "
-			     "points name\n");
+		fprintf(out, "oom kill         process %d (%s), %" PRId64 " points\n",
+			kill->victim.pid, kill->victim.comm, kill->victim.points);
+		fprintf(out,
+			"  [  pid  ]   uid total_vm      rss pgtables_bytes swapents oom_score_adj "
+			"points name\n");
 		for (k = 0; k < kill->nr_rows; k++) {
 			const struct quire_oom_row *w = &kill->row[k];
 
-			fprintf(out, "  [%7d] %5d %8" PRIu64 " %8" PRIu64 " %14" PRIu64 " %8" PRIu64
-				     " %13d %6" PRId64 " %s\n",
+			fprintf(out,
+				"  [%7d] %5d %8" PRIu64 " %8" PRIu64 " %14" PRIu64 " %8" PRIu64
+				" %13d %6" PRId64 " %s\n",
 				w->pid, w->uid, w->total_vm_pages, w->rss_pages, w->pgtables_bytes,
 				w->swapents_pages, w->oom_score_adj, w->points, w->comm);
 		}
@@ -134,8 +140,8 @@ void report_text(FILE *out, const struct quire_report *r, char **argv)
 	fprintf(out, "-> %d", status);
 	if (WIFSIGNALED(r->status))
 		fprintf(out, " (%s)", strsignal(WTERMSIG(r->status)));
-	fprintf(out, "\ntime             %.3f s wall, %.3f user, %.3f sys, %.3f inside Quire\n", r->wall_s,
-		r->user_s, r->sys_s, r->inside_s);
+	fprintf(out, "\ntime             %.3f s wall, %.3f user, %.3f sys, %.3f inside Quire\n",
+		r->wall_s, r->user_s, r->sys_s, r->inside_s);
 	fprintf(out, "machine          %s RAM, %s swap, %" PRIu64 " processes\n",
 		size_text(r->ram_kb, ram, sizeof(ram)), size_text(r->swap_kb, swap, sizeof(swap)),
 		r->processes);
@@ -148,10 +154,13 @@ void report_text(FILE *out, const struct quire_report *r, char **argv)
 	reclaim(out, r);
 	calls(out, r);
 	if (r->host_mapped_kb)
-		fprintf(out, "host-mapped      %s of shared files and devices, outside the machine's RAM\n",
+		fprintf(out,
+			"host-mapped      %s of shared files and devices, outside the machine's "
+			"RAM\n",
 			size_text(r->host_mapped_kb, mapped, sizeof(mapped)));
 	if (r->killed_at_end)
-		fprintf(out, "left running     %" PRIu64 " processes, killed at the end\n", r->killed_at_end);
+		fprintf(out, "left running     %" PRIu64 " processes, killed at the end\n",
+			r->killed_at_end);
 	oom(out, r);
 }
 
@@ -160,7 +169,9 @@ void report_progress(const struct quire_report *r)
 	static uint64_t last_faults;
 	static double last_wall;
 	uint64_t faults_now = get(r, "pgfault");
-	double rate = r->wall_s > last_wall ? (double)(faults_now - last_faults) / (r->wall_s - last_wall) : 0;
+	double rate = r->wall_s > last_wall
+			      ? (double)(faults_now - last_faults) / (r->wall_s - last_wall)
+			      : 0;
 	char rss[32], free_text[32], swap[32];
 
 	fprintf(stderr, "\rquire: %6.1f s  rss %8s  free %8s  swap %8s  %8.0f faults/s ", r->wall_s,

@@ -15,42 +15,61 @@
 #include "cmd/report.h"
 
 #define STATUS_EXPECT 124
-#define STATUS_ERROR 125
-#define EXPECT_MAX 64
+#define STATUS_ERROR  125
+#define EXPECT_MAX    64
 
-enum { OPT_SWAP_FILE = 1000, OPT_SET, OPT_REPORT, OPT_JSON, OPT_EXPECT, OPT_JUNIT, OPT_SEED, OPT_PROGRESS,
-       OPT_FAIL };
+enum {
+	OPT_SWAP_FILE = 1000,
+	OPT_SET,
+	OPT_REPORT,
+	OPT_JSON,
+	OPT_EXPECT,
+	OPT_JUNIT,
+	OPT_SEED,
+	OPT_PROGRESS,
+	OPT_FAIL
+};
 
 static const struct argp_option options[] = {
 	{ "mem", 'm', "SIZE", 0, "RAM of the machine (K, M, G; default 256M)", 0 },
 	{ "swap", 's', "SIZE", 0, "swap space (default 0: none)", 0 },
-	{ "swap-file", OPT_SWAP_FILE, "FILE", 0, "where to swap; by default a file without a name in "
-						 "$TMPDIR or /var/tmp, which cannot stay behind", 0 },
-	{ "set", OPT_SET, "KNOB=VALUE", 0, "a knob of /proc/sys/vm: swappiness, page-cluster, "
-					   "min_free_kbytes, watermark_scale_factor, overcommit_memory, "
-					   "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
-					   "oom_kill_allocating_task (repeatable)", 0 },
+	{ "swap-file", OPT_SWAP_FILE, "FILE", 0,
+	  "where to swap; by default a file without a name in "
+	  "$TMPDIR or /var/tmp, which cannot stay behind",
+	  0 },
+	{ "set", OPT_SET, "KNOB=VALUE", 0,
+	  "a knob of /proc/sys/vm: swappiness, page-cluster, "
+	  "min_free_kbytes, watermark_scale_factor, overcommit_memory, "
+	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
+	  "oom_kill_allocating_task (repeatable)",
+	  0 },
 	{ "report", OPT_REPORT, "FILE", 0, "write the report to FILE instead of stderr", 1 },
 	{ "json", OPT_JSON, NULL, 0, "the report as JSON", 1 },
 	{ "quiet", 'q', NULL, 0, "no report", 1 },
 	{ "progress", OPT_PROGRESS, NULL, 0, "one line on stderr while the program runs", 1 },
 	{ "verbose", 'v', NULL, 0, "the machine's log on stderr", 1 },
-	{ "expect", OPT_EXPECT, "'COUNTER OP NUMBER'", 0, "fail with status 124 unless this holds at the end: "
-							  "any counter of the report; OP is one of "
-							  "< <= > >= == != (repeatable)", 2 },
+	{ "expect", OPT_EXPECT, "'COUNTER OP NUMBER'", 0,
+	  "fail with status 124 unless this holds at the end: "
+	  "any counter of the report; OP is one of "
+	  "< <= > >= == != (repeatable)",
+	  2 },
 	{ "junit", OPT_JUNIT, "FILE", 0, "write what was expected and found as JUnit XML", 2 },
 	{ "seed", OPT_SEED, "N", 0, "fix every choice, the program's address layout included", 2 },
-	{ "fail", OPT_FAIL, "read|write:N:ERRNO", 0, "let the N-th transfer of file or swap end with ERRNO "
-						     "(EIO, ENOSPC), to test what happens then", 2 },
+	{ "fail", OPT_FAIL, "read|write:N:ERRNO", 0,
+	  "let the N-th transfer of file or swap end with ERRNO "
+	  "(EIO, ENOSPC), to test what happens then",
+	  2 },
 	{ 0 }
 };
 
-static const char doc[] =
-	"Runs PROGRAM, unmodified, with its memory in the page frames of a machine with the given RAM, and "
-	"tells at the end what its memory did.\v"
-	"Exit status: the program's own; 128+N if signal N killed it; 124 if an expectation does not hold; "
-	"125 for an error of quire's own; 126 if PROGRAM cannot be executed; 127 if it is not found.\n\n"
-	"Example: quire run --mem 64M --swap 512M -- python3 job.py";
+static const char doc[] = "Runs PROGRAM, unmodified, with its memory in the page frames of a "
+			  "machine with the given RAM, and "
+			  "tells at the end what its memory did.\v"
+			  "Exit status: the program's own; 128+N if signal N killed it; 124 if an "
+			  "expectation does not hold; "
+			  "125 for an error of quire's own; 126 if PROGRAM cannot be executed; 127 "
+			  "if it is not found.\n\n"
+			  "Example: quire run --mem 64M --swap 512M -- python3 job.py";
 
 /* Options as parsed. */
 struct run {
@@ -72,11 +91,18 @@ static bool parse_size(const char *text, uint64_t *bytes)
 	if (errno || end == text || !isdigit((unsigned char)*text))
 		return false;
 	switch (toupper((unsigned char)*end)) {
-	case 'T': shift += 10; /* fall through */
-	case 'G': shift += 10; /* fall through */
-	case 'M': shift += 10; /* fall through */
-	case 'K': shift += 10; end++; break;
-	default: break;
+	case 'T':
+		shift += 10; /* fall through */
+	case 'G':
+		shift += 10; /* fall through */
+	case 'M':
+		shift += 10; /* fall through */
+	case 'K':
+		shift += 10;
+		end++;
+		break;
+	default:
+		break;
 	}
 	if (shift && toupper((unsigned char)*end) == 'I')
 		end++;
@@ -91,7 +117,8 @@ static bool parse_size(const char *text, uint64_t *bytes)
 static void want_size(struct argp_state *state, const char *name, const char *text, uint64_t *bytes)
 {
 	if (!parse_size(text, bytes))
-		argp_failure(state, STATUS_ERROR, 0, "--%s %s: not a size; write for example 64M", name, text);
+		argp_failure(state, STATUS_ERROR, 0, "--%s %s: not a size; write for example 64M",
+			     name, text);
 }
 
 static void add_knob(struct argp_state *state, struct run *r, char *text)
@@ -105,7 +132,8 @@ static void add_knob(struct argp_state *state, struct run *r, char *text)
 	k->name = text;
 	k->value = strtoull(value, &end, 10);
 	if (!isdigit((unsigned char)*value) || *end)
-		argp_failure(state, STATUS_ERROR, 0, "--set %s=%s: the value must be a number", text, value);
+		argp_failure(state, STATUS_ERROR, 0, "--set %s=%s: the value must be a number",
+			     text, value);
 	r->config.nr_knobs++;
 }
 
@@ -126,8 +154,10 @@ static void set_failure(struct argp_state *state, struct run *r, const char *tex
 	unsigned long n;
 
 	if (sscanf(text, "%7[a-z]:%lu:%7[A-Z]", kind, &n, name) != 3 || !n ||
-	    (strcmp(kind, "read") && strcmp(kind, "write")) || (strcmp(name, "EIO") && strcmp(name, "ENOSPC")))
-		argp_failure(state, STATUS_ERROR, 0, "--fail %s: write for example --fail write:3:ENOSPC", text);
+	    (strcmp(kind, "read") && strcmp(kind, "write")) ||
+	    (strcmp(name, "EIO") && strcmp(name, "ENOSPC")))
+		argp_failure(state, STATUS_ERROR, 0,
+			     "--fail %s: write for example --fail write:3:ENOSPC", text);
 	*(kind[0] == 'r' ? &r->config.fail.reads : &r->config.fail.writes) = n;
 	r->config.fail.error = strcmp(name, "EIO") ? ENOSPC : EIO;
 }
@@ -137,28 +167,53 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct run *r = state->input;
 
 	switch (key) {
-	case 'm': want_size(state, "mem", arg, &r->config.ram_bytes); break;
-	case 's': want_size(state, "swap", arg, &r->config.swap_bytes); break;
-	case OPT_SWAP_FILE: r->config.swap_path = arg; break;
-	case OPT_SET: add_knob(state, r, arg); break;
-	case OPT_REPORT: r->report_path = arg; break;
-	case OPT_JSON: r->json = true; break;
-	case 'q': r->quiet = true; break;
-	case 'v': r->config.verbose = true; break;
-	case OPT_PROGRESS: r->progress = true; break;
-	case OPT_EXPECT: add_expectation(state, r, arg); break;
-	case OPT_JUNIT: r->junit_path = arg; break;
+	case 'm':
+		want_size(state, "mem", arg, &r->config.ram_bytes);
+		break;
+	case 's':
+		want_size(state, "swap", arg, &r->config.swap_bytes);
+		break;
+	case OPT_SWAP_FILE:
+		r->config.swap_path = arg;
+		break;
+	case OPT_SET:
+		add_knob(state, r, arg);
+		break;
+	case OPT_REPORT:
+		r->report_path = arg;
+		break;
+	case OPT_JSON:
+		r->json = true;
+		break;
+	case 'q':
+		r->quiet = true;
+		break;
+	case 'v':
+		r->config.verbose = true;
+		break;
+	case OPT_PROGRESS:
+		r->progress = true;
+		break;
+	case OPT_EXPECT:
+		add_expectation(state, r, arg);
+		break;
+	case OPT_JUNIT:
+		r->junit_path = arg;
+		break;
 	case OPT_SEED:
 		r->config.seeded = true;
 		r->config.seed = strtoull(arg, NULL, 0);
 		break;
-	case OPT_FAIL: set_failure(state, r, arg); break;
+	case OPT_FAIL:
+		set_failure(state, r, arg);
+		break;
 	case ARGP_KEY_ARG:
 		r->config.argv = &state->argv[state->next - 1];
 		state->next = state->argc;
 		break;
 	case ARGP_KEY_NO_ARGS:
-		argp_failure(state, STATUS_ERROR, 0, "which program? quire run [OPTIONS] -- PROGRAM ARGS...");
+		argp_failure(state, STATUS_ERROR, 0,
+			     "which program? quire run [OPTIONS] -- PROGRAM ARGS...");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -176,7 +231,8 @@ static int write_report(const struct run *r, const struct quire_report *report)
 	if (r->report_path)
 		out = fopen(r->report_path, "we");
 	if (!out) {
-		fprintf(stderr, "quire: cannot write the report to %s: %s\n", r->report_path, strerror(errno));
+		fprintf(stderr, "quire: cannot write the report to %s: %s\n", r->report_path,
+			strerror(errno));
 		return STATUS_ERROR;
 	}
 	if (r->json)
@@ -201,9 +257,11 @@ static unsigned int check_expectations(const struct run *r, const struct quire_r
 			continue;
 		failed++;
 		if (quire_report_value(report, r->expect[i].name, &actual))
-			fprintf(stderr, "quire: expected %s, but it is %" PRIu64 "\n", r->expect[i].text, actual);
+			fprintf(stderr, "quire: expected %s, but it is %" PRIu64 "\n",
+				r->expect[i].text, actual);
 		else
-			fprintf(stderr, "quire: expected %s, but there is no counter of that name\n",
+			fprintf(stderr,
+				"quire: expected %s, but there is no counter of that name\n",
 				r->expect[i].text);
 	}
 	return failed;
@@ -211,7 +269,8 @@ static unsigned int check_expectations(const struct run *r, const struct quire_r
 
 int cmd_run(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, "-- PROGRAM [ARGS...]", doc, NULL, NULL, NULL };
+	static const struct argp argp = { options, parse, "-- PROGRAM [ARGS...]", doc, NULL,
+					  NULL,	   NULL };
 	struct run r = { .config = { .ram_bytes = 256ull << 20, .progress_ms = 500 } };
 	struct quire_report report = { 0 };
 	unsigned int unmet;
@@ -228,7 +287,8 @@ int cmd_run(int argc, char **argv)
 		return status;
 	status = report_exit_status(&report);
 	unmet = check_expectations(&r, &report);
-	if (r.junit_path && report_junit(r.junit_path, &report, r.config.argv, r.expect, r.nr_expect) < 0) {
+	if (r.junit_path &&
+	    report_junit(r.junit_path, &report, r.config.argv, r.expect, r.nr_expect) < 0) {
 		fprintf(stderr, "quire: cannot write %s\n", r.junit_path);
 		status = status ? status : STATUS_ERROR;
 	}

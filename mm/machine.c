@@ -22,8 +22,13 @@
 #include "store/mapping.h"
 
 static const struct knobs default_knobs = {
-	.swappiness = 60, .page_cluster = 3, .vfs_cache_pressure = 100, .overcommit_ratio = 50,
-	.read_ahead_kb = 128, .fault_around_bytes = 65536, .fault_zero_pages = 512,
+	.swappiness = 60,
+	.page_cluster = 3,
+	.vfs_cache_pressure = 100,
+	.overcommit_ratio = 50,
+	.read_ahead_kb = 128,
+	.fault_around_bytes = 65536,
+	.fault_zero_pages = 512,
 };
 
 static int make_caches(struct machine *m)
@@ -36,15 +41,20 @@ static int make_caches(struct machine *m)
 	m->mapping_cache = kmem_cache_create(p, "inode_cache", sizeof(struct mapping), 0, 0, NULL);
 	m->radix_cache = kmem_cache_create(p, "radix_tree_node", radix_node_size(), 0, 0, NULL);
 	return m->mm_cache && m->vma_cache && m->anon_vma_cache && m->mapping_cache &&
-	       m->radix_cache ? 0 : -ENOMEM;
+			       m->radix_cache
+		       ? 0
+		       : -ENOMEM;
 }
 
 int machine_boot(struct machine *m, const struct machine_config *config)
 {
 	int err;
 
-	*m = (struct machine){ .knobs = default_knobs, .mmu = config->mmu, .ops = config->ops,
-			       .owner = config->owner, .seed = config->seed };
+	*m = (struct machine){ .knobs = default_knobs,
+			       .mmu = config->mmu,
+			       .ops = config->ops,
+			       .owner = config->owner,
+			       .seed = config->seed };
 	list_init(&m->mms);
 	list_init(&m->mappings);
 	err = phys_boot(&m->phys, &config->phys);
@@ -115,13 +125,15 @@ int machine_set_knob(struct machine *m, const char *name, u64 value)
 		return 0;
 	}
 	if (same_name(name, "watermark_scale_factor"))
-		return value <= 3000 ? set_watermark_scale_factor(&m->phys, (unsigned int)value) : -EINVAL;
+		return value <= 3000 ? set_watermark_scale_factor(&m->phys, (unsigned int)value)
+				     : -EINVAL;
 	for (i = 0; i < array_size(knob_table); i++) {
 		if (!same_name(name, knob_table[i].name))
 			continue;
 		if (value > knob_table[i].most)
 			return -EINVAL;
-		*(unsigned int *)(void *)((u8 *)&m->knobs + knob_table[i].offset) = (unsigned int)value;
+		*(unsigned int *)(void *)((u8 *)&m->knobs + knob_table[i].offset) =
+			(unsigned int)value;
 		return 0;
 	}
 	return -ENOENT;

@@ -11,8 +11,8 @@
 /* What a machine is made of. */
 struct machine_config {
 	struct phys_config phys;
-	struct device *swap_dev;  /* taken over; NULL: no swap */
-	u64 swap_pages;           /* slot 0, the header, included */
+	struct device *swap_dev; /* taken over; NULL: no swap */
+	u64 swap_pages; /* slot 0, the header, included */
 	const struct mmu_ops *mmu;
 	const struct machine_ops *ops;
 	void *owner;

@@ -1,7 +1,8 @@
 /*
  * run.h - run an unmodified Linux program on a machine, and learn what its memory did.
  *
- * Use     Fill a struct quire_run_config, call quire_run(), read the report, quire_report_free() it.
+ * Use     Fill a struct quire_run_config, call quire_run(), read the report, quire_report_free()
+ *         it.
  *         quire_run() must be called from a process of one thread: it forks. It needs Linux 6.4 and
  *         CAP_SYS_ADMIN and CAP_SYS_PTRACE (root, normally); it says what is missing and exits 125.
  * Units   named: _kb is KiB, _pages 4 KiB pages, _s seconds, _ns nanoseconds.
@@ -32,18 +33,18 @@ struct quire_report;
 
 struct quire_run_config {
 	uint64_t ram_bytes;
-	uint64_t swap_bytes;      /* 0: no swap */
-	const char *swap_path;    /* NULL: a file without a name in $TMPDIR or /var/tmp */
+	uint64_t swap_bytes; /* 0: no swap */
+	const char *swap_path; /* NULL: a file without a name in $TMPDIR or /var/tmp */
 	struct quire_knob knob[QUIRE_KNOBS_MAX];
 	unsigned int nr_knobs;
-	bool seeded;              /* fix every choice, address layout included */
+	bool seeded; /* fix every choice, address layout included */
 	uint64_t seed;
-	bool verbose;             /* the machine's log on stderr */
+	bool verbose; /* the machine's log on stderr */
 	struct quire_failure fail;
 	/* Called about every `progress_ms` with the report so far; NULL: never. */
 	void (*progress)(const struct quire_report *so_far);
 	unsigned int progress_ms;
-	char **argv;              /* the program, found by PATH, and its arguments */
+	char **argv; /* the program, found by PATH, and its arguments */
 };
 
 struct quire_usage {
@@ -79,13 +80,13 @@ struct quire_oom {
 
 /* What a run did. Everything is owned by the report. */
 struct quire_report {
-	int status;               /* as waitpid() gives it */
+	int status; /* as waitpid() gives it */
 	double wall_s, user_s, sys_s, inside_s;
 	uint64_t ram_kb, swap_kb, free_kb;
 	struct quire_usage anon, file, pagetables, kernel;
 	uint64_t swap_now_kb, swap_peak_kb, swap_errors;
-	int swap_errno;           /* of the last failure */
-	uint64_t host_mapped_kb;  /* shared file mappings, which the host's page cache holds */
+	int swap_errno; /* of the last failure */
+	uint64_t host_mapped_kb; /* shared file mappings, which the host's page cache holds */
 	uint64_t processes, killed_at_end;
 	uint64_t agent_trips, agent_commands;
 	unsigned int nr_counters;

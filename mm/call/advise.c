@@ -19,16 +19,37 @@
 #include "store/state.h"
 
 enum advice {
-	ADV_NORMAL, ADV_RANDOM, ADV_SEQUENTIAL, ADV_WILLNEED, ADV_DONTNEED,
-	ADV_FREE = 8, ADV_REMOVE, ADV_DONTFORK, ADV_DOFORK, ADV_MERGEABLE, ADV_UNMERGEABLE,
-	ADV_HUGEPAGE, ADV_NOHUGEPAGE, ADV_DONTDUMP, ADV_DODUMP, ADV_WIPEONFORK, ADV_KEEPONFORK,
-	ADV_COLD, ADV_PAGEOUT, ADV_POPULATE_READ, ADV_POPULATE_WRITE, ADV_DONTNEED_LOCKED,
+	ADV_NORMAL,
+	ADV_RANDOM,
+	ADV_SEQUENTIAL,
+	ADV_WILLNEED,
+	ADV_DONTNEED,
+	ADV_FREE = 8,
+	ADV_REMOVE,
+	ADV_DONTFORK,
+	ADV_DOFORK,
+	ADV_MERGEABLE,
+	ADV_UNMERGEABLE,
+	ADV_HUGEPAGE,
+	ADV_NOHUGEPAGE,
+	ADV_DONTDUMP,
+	ADV_DODUMP,
+	ADV_WIPEONFORK,
+	ADV_KEEPONFORK,
+	ADV_COLD,
+	ADV_PAGEOUT,
+	ADV_POPULATE_READ,
+	ADV_POPULATE_WRITE,
+	ADV_DONTNEED_LOCKED,
 };
 
 /* The flags an advice leaves behind, or the same ones. */
 static u32 advised_flags(u32 flags, int advice)
 {
-	static const struct { u8 advice; u32 clear, set; } row[] = {
+	static const struct {
+		u8 advice;
+		u32 clear, set;
+	} row[] = {
 		{ ADV_NORMAL, VM_RAND_READ | VM_SEQ_READ, 0 },
 		{ ADV_RANDOM, VM_SEQ_READ, VM_RAND_READ },
 		{ ADV_SEQUENTIAL, VM_RAND_READ, VM_SEQ_READ },
@@ -88,7 +109,8 @@ static int act(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
 		return 0;
 	case ADV_WILLNEED:
 		if (vma->mapping && vma->mapping->kind == MAPPING_FILE)
-			readahead_range(vma->mapping, vma_index(vma, start), (end - start) >> PAGE_SHIFT);
+			readahead_range(vma->mapping, vma_index(vma, start),
+					(end - start) >> PAGE_SHIFT);
 		return 0;
 	case ADV_REMOVE:
 		return remove_shared(vma, start, end);

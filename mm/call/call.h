@@ -1,5 +1,6 @@
 /*
- * call.h - SENTENCES: the memory system calls. Arguments and results are Linux's: a value, or -errno.
+ * call.h - SENTENCES: the memory system calls. Arguments and results are Linux's: a value, or
+ * -errno.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,25 +15,39 @@ struct vma;
 
 /* Linux's values (x86-64). */
 enum {
-	CALL_PROT_READ = 1, CALL_PROT_WRITE = 2, CALL_PROT_EXEC = 4,
-	CALL_PROT_GROWSDOWN = 0x01000000, CALL_PROT_GROWSUP = 0x02000000,
-	CALL_MAP_SHARED = 1, CALL_MAP_PRIVATE = 2, CALL_MAP_SHARED_VALIDATE = 3,
-	CALL_MAP_FIXED = 0x10, CALL_MAP_ANONYMOUS = 0x20, CALL_MAP_32BIT = 0x40,
-	CALL_MAP_GROWSDOWN = 0x100, CALL_MAP_LOCKED = 0x2000, CALL_MAP_NORESERVE = 0x4000,
-	CALL_MAP_POPULATE = 0x8000, CALL_MAP_NONBLOCK = 0x10000, CALL_MAP_STACK = 0x20000,
-	CALL_MAP_HUGETLB = 0x40000, CALL_MAP_FIXED_NOREPLACE = 0x100000,
-	CALL_MREMAP_MAYMOVE = 1, CALL_MREMAP_FIXED = 2, CALL_MREMAP_DONTUNMAP = 4,
+	CALL_PROT_READ = 1,
+	CALL_PROT_WRITE = 2,
+	CALL_PROT_EXEC = 4,
+	CALL_PROT_GROWSDOWN = 0x01000000,
+	CALL_PROT_GROWSUP = 0x02000000,
+	CALL_MAP_SHARED = 1,
+	CALL_MAP_PRIVATE = 2,
+	CALL_MAP_SHARED_VALIDATE = 3,
+	CALL_MAP_FIXED = 0x10,
+	CALL_MAP_ANONYMOUS = 0x20,
+	CALL_MAP_32BIT = 0x40,
+	CALL_MAP_GROWSDOWN = 0x100,
+	CALL_MAP_LOCKED = 0x2000,
+	CALL_MAP_NORESERVE = 0x4000,
+	CALL_MAP_POPULATE = 0x8000,
+	CALL_MAP_NONBLOCK = 0x10000,
+	CALL_MAP_STACK = 0x20000,
+	CALL_MAP_HUGETLB = 0x40000,
+	CALL_MAP_FIXED_NOREPLACE = 0x100000,
+	CALL_MREMAP_MAYMOVE = 1,
+	CALL_MREMAP_FIXED = 2,
+	CALL_MREMAP_DONTUNMAP = 4,
 };
 
 /* mmap(2). */
 struct map_request {
 	vaddr_t addr;
-	u64 len;                 /* bytes */
-	u32 prot, flags;         /* as the caller gave them */
-	u64 offset;              /* bytes; page aligned */
+	u64 len; /* bytes */
+	u32 prot, flags; /* as the caller gave them */
+	u64 offset; /* bytes; page aligned */
 	struct mapping *mapping; /* borrowed; NULL: anonymous */
-	u32 vm_flags;            /* more enum vma_flags for the area */
-	u32 deny;                /* VM_MAY* that the file does not give */
+	u32 vm_flags; /* more enum vma_flags for the area */
+	u32 deny; /* VM_MAY* that the file does not give */
 };
 
 s64 call_mmap(struct mm *mm, const struct map_request *req);

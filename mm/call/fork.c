@@ -19,7 +19,8 @@
 
 enum sharing { COPY_PRIVATE, COPY_SHARED };
 
-static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *pte, enum sharing sharing)
+static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *pte,
+		      enum sharing sharing)
 {
 	struct machine *m = parent->machine;
 	pte_t *to = table_get(&child->table, addr);
@@ -73,8 +74,10 @@ static int copy_entries(struct vma *from, struct mm *child)
 
 static int copy_area(struct vma *from, struct mm *child)
 {
-	struct vma_desc d = { .start = from->start, .end = from->end,
-			      .flags = from->flags & ~(u32)VM_LOCKED, .pgoff = from->pgoff,
+	struct vma_desc d = { .start = from->start,
+			      .end = from->end,
+			      .flags = from->flags & ~(u32)VM_LOCKED,
+			      .pgoff = from->pgoff,
 			      .mapping = from->mapping,
 			      .anon_vma = from->flags & VM_WIPEONFORK ? NULL : from->anon_vma };
 

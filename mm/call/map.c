@@ -18,7 +18,7 @@
 #include "store/mapping.h"
 #include "store/state.h"
 
-#define LOW_32BIT_END 0x80000000ull
+#define LOW_32BIT_END	0x80000000ull
 #define LOW_32BIT_START 0x40000000ull
 
 static u32 prot_flags(u32 prot)
@@ -148,9 +148,11 @@ s64 call_mmap(struct mm *mm, const struct map_request *req)
 			return -ENOMEM;
 		remove_areas(mm, (vaddr_t)at, (vaddr_t)at + len);
 	}
-	d = (struct vma_desc){ .start = (vaddr_t)at, .end = (vaddr_t)at + len, .flags = flags,
-			       .pgoff = req->mapping ? req->offset >> PAGE_SHIFT :
-						       (vaddr_t)at >> PAGE_SHIFT,
+	d = (struct vma_desc){ .start = (vaddr_t)at,
+			       .end = (vaddr_t)at + len,
+			       .flags = flags,
+			       .pgoff = req->mapping ? req->offset >> PAGE_SHIFT
+						     : (vaddr_t)at >> PAGE_SHIFT,
 			       .mapping = req->mapping };
 	vma = vma_add(mm, &d);
 	if (!vma)
@@ -170,7 +172,8 @@ s64 call_munmap(struct mm *mm, vaddr_t addr, u64 len)
 {
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
 
-	if ((addr & ~PAGE_MASK) || !len || addr > TASK_SIZE || end < addr || end > TASK_SIZE + PAGE_SIZE)
+	if ((addr & ~PAGE_MASK) || !len || addr > TASK_SIZE || end < addr ||
+	    end > TASK_SIZE + PAGE_SIZE)
 		return -EINVAL;
 	if (range_free(mm, addr, end - addr))
 		return 0;
@@ -184,7 +187,8 @@ s64 call_munmap(struct mm *mm, vaddr_t addr, u64 len)
 s64 call_brk(struct mm *mm, vaddr_t brk)
 {
 	vaddr_t old_end = align_up(mm->brk, PAGE_SIZE), new_end = align_up(brk, PAGE_SIZE);
-	struct map_request req = { .addr = old_end, .len = new_end - old_end,
+	struct map_request req = { .addr = old_end,
+				   .len = new_end - old_end,
 				   .prot = CALL_PROT_READ | CALL_PROT_WRITE,
 				   .flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS |
 					    CALL_MAP_FIXED_NOREPLACE };

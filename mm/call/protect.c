@@ -61,7 +61,8 @@ s64 call_mprotect(struct mm *mm, vaddr_t addr, u64 len, u32 prot)
 	struct vma *vma;
 	int err;
 
-	if ((addr & ~PAGE_MASK) || (prot & ~(VM_ACCESS | 8u | CALL_PROT_GROWSDOWN | CALL_PROT_GROWSUP)))
+	if ((addr & ~PAGE_MASK) ||
+	    (prot & ~(VM_ACCESS | 8u | CALL_PROT_GROWSDOWN | CALL_PROT_GROWSUP)))
 		return -EINVAL;
 	if (!len)
 		return 0;

@@ -42,11 +42,12 @@ static s64 choose_target(struct mm *mm, const struct vma *vma, u64 new_len, u32 
 {
 	if (flags & CALL_MREMAP_FIXED)
 		return (s64)to;
-	return call_get_area(mm, 0, new_len, vma->flags & VM_SHARED ? CALL_MAP_SHARED : CALL_MAP_PRIVATE);
+	return call_get_area(mm, 0, new_len,
+			     vma->flags & VM_SHARED ? CALL_MAP_SHARED : CALL_MAP_PRIVATE);
 }
 
-static s64 move_area(struct mm *mm, struct vma *vma, vaddr_t old, u64 old_len, u64 new_len, u32 flags,
-		     vaddr_t to)
+static s64 move_area(struct mm *mm, struct vma *vma, vaddr_t old, u64 old_len, u64 new_len,
+		     u32 flags, vaddr_t to)
 {
 	s64 at = choose_target(mm, vma, new_len, flags, to);
 	struct vma_desc d;
@@ -54,8 +55,10 @@ static s64 move_area(struct mm *mm, struct vma *vma, vaddr_t old, u64 old_len, u
 
 	if (at < 0)
 		return at;
-	d = (struct vma_desc){ .start = (vaddr_t)at, .end = (vaddr_t)at + new_len,
-			       .flags = vma->flags, .pgoff = vma_index(vma, old),
+	d = (struct vma_desc){ .start = (vaddr_t)at,
+			       .end = (vaddr_t)at + new_len,
+			       .flags = vma->flags,
+			       .pgoff = vma_index(vma, old),
 			       .mapping = vma->mapping };
 	if (vma_is_anon(vma) && !vma->anon_vma)
 		d.pgoff = d.start >> PAGE_SHIFT;

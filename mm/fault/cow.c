@@ -140,7 +140,8 @@ static enum fault_result copy_page(struct fault *f, struct page *page)
 		return FAULT_OOM;
 	page->refcount++;
 	copy = fault_alloc(f);
-	page->refcount--; /* the entry still holds it: reclaim leaves a page with an extra user alone */
+	/* the entry still holds it: reclaim leaves a page with an extra user alone */
+	page->refcount--;
 	if (!copy)
 		return FAULT_OOM;
 	memcpy(page_address(&m->phys, copy), page_address(&m->phys, page), PAGE_SIZE);

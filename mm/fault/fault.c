@@ -45,7 +45,9 @@ static bool grow_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
 
 static enum fault_result find_area(struct fault *f)
 {
-	u32 need = f->access == ACCESS_WRITE ? VM_WRITE : f->access == ACCESS_EXEC ? VM_EXEC : VM_READ;
+	u32 need = f->access == ACCESS_WRITE  ? VM_WRITE
+		   : f->access == ACCESS_EXEC ? VM_EXEC
+					      : VM_READ;
 	struct vma *vma = vma_find(f->mm, f->addr);
 
 	if (!vma || (vma->start > f->addr && !grow_stack(f->mm, vma, f->addr)))

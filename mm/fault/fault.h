@@ -16,38 +16,45 @@ struct vma;
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 
 enum fault_result {
-	FAULT_DONE,        /* mapped; the access can be repeated */
-	FAULT_NEXT,        /* inside the spine: go on to the next stage */
+	FAULT_DONE, /* mapped; the access can be repeated */
+	FAULT_NEXT, /* inside the spine: go on to the next stage */
 	FAULT_SEGV_MAPERR, /* no area there */
 	FAULT_SEGV_ACCERR, /* the area forbids it */
-	FAULT_SIGBUS,      /* beyond the object's end, or its device failed */
-	FAULT_OOM,         /* no memory; the killer has chosen somebody, or this mm is dying */
-	FAULT_NO_ROOM,     /* the back end has no room for more translations */
+	FAULT_SIGBUS, /* beyond the object's end, or its device failed */
+	FAULT_OOM, /* no memory; the killer has chosen somebody, or this mm is dying */
+	FAULT_NO_ROOM, /* the back end has no room for more translations */
 };
 
 /* One fault on its way through the stages. */
 struct fault {
 	struct mm *mm;
-	vaddr_t addr;          /* page aligned */
+	vaddr_t addr; /* page aligned */
 	enum access access;
-	struct vma *vma;       /* set by fault_find_area() */
-	pte_t *pte;            /* set by fault_walk_table() */
-	vaddr_t start, end;    /* what became mapped: install this */
-	bool major;            /* waited for a device */
+	struct vma *vma; /* set by fault_find_area() */
+	pte_t *pte; /* set by fault_walk_table() */
+	vaddr_t start, end; /* what became mapped: install this */
+	bool major; /* waited for a device */
 };
 
 /* Handles one fault. Linux: handle_mm_fault() with what comes before it. */
 enum fault_result fault_handle(struct mm *mm, vaddr_t addr, enum access access);
 
-/* Brings in all of [start, end): MAP_POPULATE, mlock. 0, -ENOMEM at a hole or without memory, -EFAULT
+/* Brings in all of [start, end): MAP_POPULATE, mlock. 0, -ENOMEM at a hole or without memory,
+ * -EFAULT
  * where an area forbids every access. Private writable areas get their own pages at once.
  * Linux: __mm_populate(). */
 int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end);
 
-/* Copies bytes of an address space, faulting in what it needs. 0 or -EFAULT. Linux: access_process_vm(). */
+/*
+ * Copies bytes of an address space, faulting in what it needs. 0 or -EFAULT. Linux:
+ * access_process_vm().
+ */
 int fault_copy_in(struct mm *mm, vaddr_t addr, const void *src, size_t len);
 
-/* Puts a private page with these PAGE_SIZE bytes at addr, whatever was there before. 0 or -ENOMEM. */
+/*
+ * Puts a private page with these PAGE_SIZE bytes at addr, whatever was there before. 0 or
+ * -ENOMEM.
+ */
 must_use int fault_insert(struct mm *mm, vaddr_t addr, const void *data);
 
 /* The stages that obtain a page; each sets start and end. One file each. */

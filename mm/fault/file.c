@@ -4,7 +4,8 @@
  * How     The page is found in the cache, or read. A write to a private area gets a copy at once.
  *         Otherwise the page is mapped together with its neighbours in the cache (fault-around),
  *         as far as they are contiguous in the area and their entries are empty.
- * Why     Linux: do_read_fault(), do_cow_fault(), do_shared_fault(), filemap_map_pages(), shmem_fault().
+ * Why     Linux: do_read_fault(), do_cow_fault(), do_shared_fault(), filemap_map_pages(),
+ *         shmem_fault().
  *
  * SPDX-License-Identifier: MIT
  */

@@ -47,12 +47,14 @@ static void place_window(struct fault *f, unsigned int pages, vaddr_t *low, vadd
 {
 	struct swap_ra *ra = &f->vma->swap_ra;
 	vaddr_t leaf = f->addr & ~(PAGE_SIZE * TABLE_ENTRIES - 1);
-	u64 before = f->addr == ra->addr + PAGE_SIZE ? 0 :
-		     f->addr + PAGE_SIZE == ra->addr ? pages - 1 : (pages - 1) / 2;
+	u64 before = f->addr == ra->addr + PAGE_SIZE   ? 0
+		     : f->addr + PAGE_SIZE == ra->addr ? pages - 1
+						       : (pages - 1) / 2;
 	vaddr_t first = f->addr - min_u64(before << PAGE_SHIFT, f->addr - leaf);
 
 	*low = max_u64(max_u64(first, leaf), f->vma->start);
-	*high = min_u64(min_u64(first + ((u64)pages << PAGE_SHIFT), leaf + PAGE_SIZE * TABLE_ENTRIES),
+	*high = min_u64(min_u64(first + ((u64)pages << PAGE_SHIFT),
+				leaf + PAGE_SIZE * TABLE_ENTRIES),
 			f->vma->end);
 }
 
@@ -83,7 +85,8 @@ static struct page *cache_page(struct fault *f, vaddr_t addr, u64 slot, bool har
 
 	if (swap_cache_find(&m->swap, slot))
 		return NULL;
-	page = hard ? fault_alloc(f) : alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, 0);
+	page = hard ? fault_alloc(f)
+		    : alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, 0);
 	if (!page)
 		return NULL;
 	page_prepare(page);
@@ -181,7 +184,8 @@ static void map_neighbours(struct fault *f)
 	struct page *page;
 	pte_t *pte;
 
-	for (; f->end < f->vma->end && (page = cached_neighbour(f, f->end, &pte)); f->end += PAGE_SIZE) {
+	for (; f->end < f->vma->end && (page = cached_neighbour(f, f->end, &pte));
+	     f->end += PAGE_SIZE) {
 		use_readahead(f, page);
 		page->refcount++;
 		map_cached(f, f->end, pte, page, write);

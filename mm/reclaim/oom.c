@@ -31,8 +31,11 @@ s64 oom_badness(const struct machine *m, const struct mm *mm)
 
 static void fill_row(struct machine *m, struct oom_row *row, const struct mm *mm)
 {
-	*row = (struct oom_row){ .pid = mm->pid, .uid = mm->uid, .total_vm = mm->total_vm,
-				 .rss = mm_rss(mm), .pgtables_bytes = mm->table.nr_pages * PAGE_SIZE,
+	*row = (struct oom_row){ .pid = mm->pid,
+				 .uid = mm->uid,
+				 .total_vm = mm->total_vm,
+				 .rss = mm_rss(mm),
+				 .pgtables_bytes = mm->table.nr_pages * PAGE_SIZE,
 				 .swapents = mm->counter[MM_SWAPENTS],
 				 .oom_score_adj = mm->oom_score_adj,
 				 .points = oom_badness(m, mm) };
@@ -105,14 +108,16 @@ static void report(struct machine *m, const struct oom_kill *kill)
 	char line[200];
 	unsigned int i;
 
-	format(line, sizeof(line), "oom-kill: order=%u, %llu pages RAM and swap in all", kill->order,
-	       (unsigned long long)kill->total_pages);
+	format(line, sizeof(line), "oom-kill: order=%u, %llu pages RAM and swap in all",
+	       kill->order, (unsigned long long)kill->total_pages);
 	log_line(m, line);
-	log_line(m, "[  pid  ]   uid    tgid total_vm      rss pgtables_bytes swapents oom_score_adj name");
+	log_line(m, "[  pid  ]   uid    tgid total_vm      rss pgtables_bytes swapents "
+		    "oom_score_adj name");
 	for (i = 0; i < kill->nr_rows; i++)
 		log_row(m, &kill->rows[i]);
 	format(line, sizeof(line),
-	       "Out of memory: Killed process %d (%s) total-vm:%llukB, rss:%llukB, pgtables:%llukB oom_score_adj:%d",
+	       "Out of memory: Killed process %d (%s) total-vm:%llukB, rss:%llukB, pgtables:%llukB "
+	       "oom_score_adj:%d",
 	       v->pid, v->comm, (unsigned long long)v->total_vm * 4, (unsigned long long)v->rss * 4,
 	       (unsigned long long)v->pgtables_bytes / 1024, v->oom_score_adj);
 	log_line(m, line);

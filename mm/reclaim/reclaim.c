@@ -5,7 +5,8 @@
  *         reclaims itself. Each round looks at a part of every list, size >> priority, shared
  *         between anonymous and file pages by swappiness and by what each has cost lately; the
  *         priority rises until enough was freed. When nothing is left to free, the OOM killer acts.
- * Use     pressure_relieve() is the allocator's call (phys/pressure.h); kswapd_step() the machine's.
+ * Use     pressure_relieve() is the allocator's call (phys/pressure.h); kswapd_step() the
+ *         machine's.
  * Locks   The machine's. Allocations made inside use the reserves and never come back here.
  * Why     Linux: mm/vmscan.c; get_scan_count(), shrink_lruvec(), balance_pgdat().
  *
@@ -18,7 +19,6 @@
 #include "phys/zone.h"
 #include "store/mapping.h"
 #include "store/state.h"
-
 
 static u64 int_sqrt(u64 x)
 {
@@ -81,7 +81,8 @@ static enum balance choose_balance(const struct scan *s)
 	const struct machine *m = s->machine;
 	const struct lruvec *lru = &s->node->lruvec;
 
-	if (!m->swap.dev || m->knobs.swappiness == 0 || swap_free_slots(&m->swap) == 0 || s->no_swap)
+	if (!m->swap.dev || m->knobs.swappiness == 0 || swap_free_slots(&m->swap) == 0 ||
+	    s->no_swap)
 		return SCAN_FILE;
 	if (s->priority == 0)
 		return SCAN_EQUAL;
@@ -161,7 +162,10 @@ static void snapshot(struct scan *s)
 	s->node->lruvec.refaults[1] = stat_read(stat, WORKINGSET_ACTIVATE_FILE);
 }
 
-/* Rounds of rising priority on all nodes until `want` pages are free. Linux: do_try_to_free_pages(). */
+/*
+ * Rounds of rising priority on all nodes until `want` pages are free. Linux:
+ * do_try_to_free_pages().
+ */
 static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 want)
 {
 	u64 got = 0;
@@ -171,8 +175,11 @@ static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 want)
 	m->reclaiming++;
 	for (priority = DEF_PRIORITY; priority >= 0 && got < want; priority--)
 		for (nid = 0; nid < m->phys.nr_nodes; nid++) {
-			struct scan s = { .machine = m, .node = m->phys.nodes[nid], .who = who,
-					  .priority = priority, .want = want - got };
+			struct scan s = { .machine = m,
+					  .node = m->phys.nodes[nid],
+					  .who = who,
+					  .priority = priority,
+					  .want = want - got };
 
 			if (!s.node || got >= want)
 				continue;

@@ -16,8 +16,8 @@ struct mm;
 struct node;
 struct page;
 
-#define DEF_PRIORITY 12
-#define SWAP_CLUSTER_MAX 32
+#define DEF_PRIORITY	    12
+#define SWAP_CLUSTER_MAX    32
 #define MAX_RECLAIM_RETRIES 16 /* fruitless runs before the OOM killer */
 
 enum reclaimer { RECLAIM_KSWAPD, RECLAIM_DIRECT };
@@ -27,23 +27,29 @@ struct scan {
 	struct machine *machine;
 	struct node *node;
 	enum reclaimer who;
-	int priority;         /* scan a list's size >> priority */
-	u64 want;             /* pages to reclaim */
+	int priority; /* scan a list's size >> priority */
+	u64 want; /* pages to reclaim */
 	u64 scanned, reclaimed;
-	bool no_swap;         /* leave anonymous pages alone */
+	bool no_swap; /* leave anonymous pages alone */
 	bool deactivate_anon, deactivate_file;
 };
 
 /* One round over the lists of a node at the scan's priority. Linux: shrink_lruvec(). */
 void reclaim_round(struct scan *s);
 
-/* Bounded background work: one round if a zone is below its high watermark. True if there is more to do. */
+/*
+ * Bounded background work: one round if a zone is below its high watermark. True if there is
+ * more to do.
+ */
 bool kswapd_step(struct machine *m);
 
 /* Reclaims about `want` pages now; how many it got. */
 u64 reclaim_pages(struct machine *m, u64 want);
 
-/* Looks at nr pages from the back of a list. Linux: shrink_inactive_list(), shrink_active_list(). */
+/*
+ * Looks at nr pages from the back of a list. Linux: shrink_inactive_list(),
+ * shrink_active_list().
+ */
 void shrink_inactive(struct scan *s, enum lru_list l, u64 nr);
 void shrink_active(struct scan *s, enum lru_list l, u64 nr);
 
@@ -51,7 +57,10 @@ void shrink_active(struct scan *s, enum lru_list l, u64 nr);
  * others go back to the lists. Linux: shrink_folio_list(). */
 u64 evict_pages(struct scan *s, struct list_head *pages);
 
-/* Entries that hold the page young; with a gather they become old, and join it. Linux: folio_referenced(). */
+/*
+ * Entries that hold the page young; with a gather they become old, and join it. Linux:
+ * folio_referenced().
+ */
 unsigned int page_referenced(struct machine *m, struct page *page, struct gather *g, u32 *vm_flags);
 
 /* Kills the worst process. False when there is nobody to kill. Linux: out_of_memory(). */

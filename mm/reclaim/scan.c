@@ -4,7 +4,8 @@
  * How     Pages enter at the front and are looked at from the back. An active page moves to the
  *         inactive list with its translations. At the back of that list they are taken away, and
  *         the page goes round once more: if it came back meanwhile it becomes active, else it
- *         goes. Linux takes the accessed bit at both places; here taking it costs a fault, once is enough.
+ *         goes. Linux takes the accessed bit at both places; here taking it costs a fault, once
+ *         is enough.
  * Use     shrink_active(), shrink_inactive() in batches of 32.
  * Locks   The machine's.
  * Why     Linux: shrink_active_list(), shrink_inactive_list(), lru_note_cost().
@@ -51,7 +52,8 @@ unsigned int page_referenced(struct machine *m, struct page *page, struct gather
 	struct references r = { .gather = g, .age = g != NULL };
 
 	*vm_flags = 0;
-	if (page_test(page, PG_pinned)) /* must stay mapped: the host writes it when nobody can answer */
+	if (page_test(page,
+		      PG_pinned)) /* must stay mapped: the host writes it when nobody can answer */
 		return 1;
 	rmap_walk(m, page, count_young, &r);
 	*vm_flags = r.vm_flags;

@@ -1,7 +1,8 @@
 /*
  * gather.c - batches of invalidations.
  *
- * Why     A back end pays for each request, little for each range. Linux: tlb_gather_mmu(), tlb_finish_mmu().
+ * Why     A back end pays for each request, little for each range. Linux: tlb_gather_mmu(),
+ *         tlb_finish_mmu().
  *
  * SPDX-License-Identifier: MIT
  */

@@ -24,9 +24,13 @@ struct mm *mm_create(struct machine *m)
 
 	if (!mm)
 		return NULL;
-	*mm = (struct mm){ .machine = m, .rlimit_as = ~0ull, .rlimit_data = ~0ull,
-			   .rlimit_stack = 8ull << 20, .rlimit_memlock = ~0ull,
-			   .mmap_base = TASK_SIZE, .mmap_low = MMAP_MIN_ADDR };
+	*mm = (struct mm){ .machine = m,
+			   .rlimit_as = ~0ull,
+			   .rlimit_data = ~0ull,
+			   .rlimit_stack = 8ull << 20,
+			   .rlimit_memlock = ~0ull,
+			   .mmap_base = TASK_SIZE,
+			   .mmap_low = MMAP_MIN_ADDR };
 	table_init(&mm->table, &m->phys);
 	list_add_tail(&mm->all, &m->mms);
 	return mm;

@@ -14,39 +14,39 @@
 struct machine;
 struct page;
 
-#define TASK_COMM_LEN 16
-#define MMAP_MIN_ADDR 65536ull
-#define TASK_SIZE (0x800000000000ull - PAGE_SIZE)
+#define TASK_COMM_LEN	16
+#define MMAP_MIN_ADDR	65536ull
+#define TASK_SIZE	(0x800000000000ull - PAGE_SIZE)
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
-#define MAX_MAP_COUNT 65530
+#define MAX_MAP_COUNT	65530
 
 /* Where resident pages are counted, as in Linux's mm_counter(). */
 enum mm_counter { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, NR_MM_COUNTERS };
 
 /* One address space. Guarded by its machine. */
 struct mm {
-	struct machine *machine;     /* (C) */
-	struct list_head all;        /* on machine->mms */
-	struct rb_root areas;        /* struct vma by start; summary: largest gap in front */
-	struct vma *last;            /* the area found last: most faults come in runs */
+	struct machine *machine; /* (C) */
+	struct list_head all; /* on machine->mms */
+	struct rb_root areas; /* struct vma by start; summary: largest gap in front */
+	struct vma *last; /* the area found last: most faults come in runs */
 	unsigned int map_count;
 	struct table table;
 	u64 counter[NR_MM_COUNTERS]; /* pages */
-	u64 hiwater_rss;             /* pages */
-	u64 total_vm, locked_vm;     /* pages */
-	u64 data_vm;                 /* pages: private and writable (Linux: data_vm) */
+	u64 hiwater_rss; /* pages */
+	u64 total_vm, locked_vm; /* pages */
+	u64 data_vm; /* pages: private and writable (Linux: data_vm) */
 	vaddr_t start_brk, brk, start_stack;
-	vaddr_t mmap_base;           /* areas are placed below it, top down */
-	vaddr_t mmap_low;            /* and not below this */
+	vaddr_t mmap_base; /* areas are placed below it, top down */
+	vaddr_t mmap_low; /* and not below this */
 	u64 rlimit_as, rlimit_data, rlimit_stack, rlimit_memlock; /* bytes; ~0 none */
-	u32 def_flags;               /* VM_LOCKED after mlockall(MCL_FUTURE) */
+	u32 def_flags; /* VM_LOCKED after mlockall(MCL_FUTURE) */
 	s32 oom_score_adj;
-	int pid;                     /* of the process that owns it, for reports */
+	int pid; /* of the process that owns it, for reports */
 	int uid;
 	char comm[TASK_COMM_LEN];
-	bool oom_victim;             /* chosen and not gone yet */
-	bool debugged;               /* keep every present page in the back end */
-	void *backend;               /* the MMU back end's own */
+	bool oom_victim; /* chosen and not gone yet */
+	bool debugged; /* keep every present page in the back end */
+	void *backend; /* the MMU back end's own */
 };
 
 /* A new, empty address space; NULL without memory. Linux: mm_alloc(). */
@@ -56,8 +56,7 @@ void mm_destroy(struct mm *mm);
 
 static inline u64 mm_rss(const struct mm *mm)
 {
-	return mm->counter[MM_FILEPAGES] + mm->counter[MM_ANONPAGES] +
-	       mm->counter[MM_SHMEMPAGES];
+	return mm->counter[MM_FILEPAGES] + mm->counter[MM_ANONPAGES] + mm->counter[MM_SHMEMPAGES];
 }
 
 /* Counts `n` pages of this kind more (or, negative, less) and keeps the high-water mark. */

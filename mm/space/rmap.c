@@ -151,7 +151,8 @@ void rmap_walk(struct machine *m, struct page *page,
 				return;
 		return;
 	}
-	list_for_each_entry(vma, &((struct mapping *)page->mapping)->areas, struct vma, mapping_link)
+	list_for_each_entry(vma, &((struct mapping *)page->mapping)->areas, struct vma,
+			    mapping_link)
 		if (entry_in(m, page, vma, &e) && visit(ctx, &e) == RMAP_STOP)
 			return;
 }

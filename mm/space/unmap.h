@@ -15,7 +15,10 @@ struct page;
 /* Empties the entries of [start, end) and frees what nobody else uses. Linux: zap_page_range(). */
 void unmap_pages(struct mm *mm, vaddr_t start, vaddr_t end);
 
-/* The same for file pages at index and above, in every area of the mapping. Linux: unmap_mapping_range(). */
+/*
+ * The same for file pages at index and above, in every area of the mapping. Linux:
+ * unmap_mapping_range().
+ */
 struct mapping;
 void unmap_mapping(struct mapping *map, u64 first, u64 nr);
 

@@ -143,12 +143,16 @@ static struct vma *area_alloc(struct mm *mm, const struct vma_desc *d)
 
 	if (!vma)
 		return NULL;
-	*vma = (struct vma){ .start = d->start, .end = d->end, .mm = mm, .flags = d->flags,
-			     .pgoff = d->pgoff, .mapping = d->mapping };
+	*vma = (struct vma){ .start = d->start,
+			     .end = d->end,
+			     .mm = mm,
+			     .flags = d->flags,
+			     .pgoff = d->pgoff,
+			     .mapping = d->mapping };
 	list_init(&vma->anon_link);
 	list_init(&vma->mapping_link);
 	if (vma->mapping)
-		mapping_add_area(vma->mapping, vma);
+		mapping_add_area(vma->mapping, &vma->mapping_link);
 	if (d->anon_vma)
 		anon_vma_join(vma, d->anon_vma);
 	return vma;
@@ -160,11 +164,14 @@ static void area_free(struct vma *vma)
 
 	anon_vma_leave(vma);
 	if (vma->mapping)
-		mapping_remove_area(vma->mapping, vma);
+		mapping_remove_area(vma->mapping, &vma->mapping_link);
 	kmem_cache_free(m->vma_cache, vma);
 }
 
-/* May `right`, which begins where `left` ends, be one area with it? Linux: can_vma_merge_after(). */
+/*
+ * May `right`, which begins where `left` ends, be one area with it? Linux:
+ * can_vma_merge_after().
+ */
 static bool mergeable(const struct vma *left, const struct vma_desc *right)
 {
 	return left->end == right->start && left->flags == right->flags &&
@@ -174,8 +181,11 @@ static bool mergeable(const struct vma *left, const struct vma_desc *right)
 
 static struct vma_desc describe(const struct vma *vma)
 {
-	return (struct vma_desc){ .start = vma->start, .end = vma->end, .flags = vma->flags,
-				  .pgoff = vma->pgoff, .mapping = vma->mapping,
+	return (struct vma_desc){ .start = vma->start,
+				  .end = vma->end,
+				  .flags = vma->flags,
+				  .pgoff = vma->pgoff,
+				  .mapping = vma->mapping,
 				  .anon_vma = vma->anon_vma };
 }
 

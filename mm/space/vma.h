@@ -25,7 +25,8 @@ enum vma_flags {
 	VM_MAYEXEC = 0x40,
 	VM_MAYSHARE = 0x80,
 	VM_GROWSDOWN = 0x100,
-	VM_PFNMAP = 0x400, /* the host maps it (a shared file): in the tree only to keep the place */
+	VM_PFNMAP =
+		0x400, /* the host maps it (a shared file): in the tree only to keep the place */
 	VM_LOCKED = 0x2000,
 	VM_SEQ_READ = 0x8000,
 	VM_RAND_READ = 0x10000,
@@ -44,27 +45,27 @@ enum vma_flags {
 
 /* Swap readahead's memory of one area. Linux: vma->swap_readahead_info. */
 struct swap_ra {
-	vaddr_t addr;      /* of the last swap fault */
-	unsigned int win;  /* pages read then */
+	vaddr_t addr; /* of the last swap fault */
+	unsigned int win; /* pages read then */
 	unsigned int hits; /* pages read ahead and used since */
 };
 
 /* One area: [start, end) with one set of flags and one backing. */
 struct vma {
-	vaddr_t start, end;         /* (T) page aligned, half open */
-	struct mm *mm;              /* (C) */
-	struct rb_node node;        /* in mm->areas */
-	u64 gap;                    /* free bytes in front of it */
-	u64 gap_max;                /* the largest gap in its subtree */
-	u32 flags;                  /* enum vma_flags */
-	u64 pgoff;                  /* of start in the mapping; start >> PAGE_SHIFT if anonymous */
-	struct mapping *mapping;    /* NULL: private anonymous; holds a reference */
+	vaddr_t start, end; /* (T) page aligned, half open */
+	struct mm *mm; /* (C) */
+	struct rb_node node; /* in mm->areas */
+	u64 gap; /* free bytes in front of it */
+	u64 gap_max; /* the largest gap in its subtree */
+	u32 flags; /* enum vma_flags */
+	u64 pgoff; /* of start in the mapping; start >> PAGE_SHIFT if anonymous */
+	struct mapping *mapping; /* NULL: private anonymous; holds a reference */
 	struct list_head mapping_link; /* on mapping->areas */
-	struct anon_vma *anon_vma;  /* NULL until a private page appears */
+	struct anon_vma *anon_vma; /* NULL until a private page appears */
 	struct list_head anon_link; /* on anon_vma->areas */
 	struct swap_ra swap_ra;
-	vaddr_t fault_next;         /* where the last run of zero pages ended */
-	unsigned int fault_run;     /* its length in pages: doubles while faults are sequential */
+	vaddr_t fault_next; /* where the last run of zero pages ended */
+	unsigned int fault_run; /* its length in pages: doubles while faults are sequential */
 };
 
 static inline bool vma_is_anon(const struct vma *vma)
@@ -88,7 +89,7 @@ struct vma_desc {
 	vaddr_t start, end;
 	u32 flags;
 	u64 pgoff;
-	struct mapping *mapping;   /* borrowed; the area takes its own reference */
+	struct mapping *mapping; /* borrowed; the area takes its own reference */
 	struct anon_vma *anon_vma; /* normally NULL */
 };
 
@@ -122,7 +123,10 @@ struct vma *vma_set_flags(struct vma *vma, u32 flags);
 /* Moves a boundary; the range between old and new must be free. Linux: expand_stack(), brk. */
 void vma_resize(struct vma *vma, vaddr_t start, vaddr_t end);
 
-/* The highest free range of len bytes in [low, high), aligned; 0 without. Linux: unmapped_area_topdown(). */
+/*
+ * The highest free range of len bytes in [low, high), aligned; 0 without. Linux:
+ * unmapped_area_topdown().
+ */
 vaddr_t vma_gap_topdown(struct mm *mm, u64 len, vaddr_t low, vaddr_t high, u64 align);
 
 /* The lowest free range of len bytes in [low, high); 0 without. Linux: unmapped_area(). */

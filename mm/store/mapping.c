@@ -19,7 +19,6 @@
 #include "kmem/slab.h"
 #include "store/state.h"
 #include "phys/phys.h"
-#include "space/vma.h"
 #include "store/device.h"
 #include "store/swap.h"
 
@@ -126,15 +125,15 @@ void mapping_put(struct mapping *map)
 		mapping_free(map);
 }
 
-void mapping_add_area(struct mapping *map, struct vma *vma)
+void mapping_add_area(struct mapping *map, struct list_head *link)
 {
 	map->users++;
-	list_add_tail(&vma->mapping_link, &map->areas);
+	list_add_tail(link, &map->areas);
 }
 
-void mapping_remove_area(struct mapping *map, struct vma *vma)
+void mapping_remove_area(struct mapping *map, struct list_head *link)
 {
-	list_del_init(&vma->mapping_link);
+	list_del_init(link);
 	mapping_put(map);
 }
 

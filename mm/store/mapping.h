@@ -20,7 +20,7 @@ enum mapping_kind { MAPPING_FILE, MAPPING_SHMEM };
 /* What makes a file the same file with the same contents. */
 struct file_id {
 	u64 dev, ino;
-	u64 size;      /* bytes */
+	u64 size; /* bytes */
 	u64 mtime_ns, ctime_ns;
 };
 
@@ -36,18 +36,18 @@ struct file_ra {
  * mapping a shadow in the tree is an eviction stamp; in a SHMEM mapping it is a swap slot.
  */
 struct mapping {
-	struct machine *machine;   /* (C) */
-	enum mapping_kind kind;    /* (C) */
-	struct file_id id;         /* (C) FILE */
-	struct device *dev;        /* (C) FILE: owned */
-	u64 size;                  /* bytes; SHMEM: of the object */
+	struct machine *machine; /* (C) */
+	enum mapping_kind kind; /* (C) */
+	struct file_id id; /* (C) FILE */
+	struct device *dev; /* (C) FILE: owned */
+	u64 size; /* bytes; SHMEM: of the object */
 	struct radix pages;
-	struct list_head areas;    /* struct vma by mapping_link */
-	u64 users;                 /* areas and openers; at 0 a SHMEM mapping goes */
-	bool stale;                /* the file changed: not found any more, gone with its users */
-	struct list_head link;     /* on machine->mappings */
+	struct list_head areas; /* struct vma by mapping_link */
+	u64 users; /* areas and openers; at 0 a SHMEM mapping goes */
+	bool stale; /* the file changed: not found any more, gone with its users */
+	struct list_head link; /* on machine->mappings */
 	struct file_ra ra;
-	char name[64];             /* end of the path, for reports */
+	char name[64]; /* end of the path, for reports */
 };
 
 /*
@@ -61,8 +61,9 @@ must_use struct mapping *mapping_create_shmem(struct machine *m, u64 size);
 /* One user less. A file without users keeps its pages until reclaim takes them. */
 void mapping_put(struct mapping *map);
 
-void mapping_add_area(struct mapping *map, struct vma *vma);
-void mapping_remove_area(struct mapping *map, struct vma *vma);
+/* An area begins or ends to map it; the link is the area's own (struct vma: mapping_link). */
+void mapping_add_area(struct mapping *map, struct list_head *link);
+void mapping_remove_area(struct mapping *map, struct list_head *link);
 
 /* The page at index, or NULL. No reference is taken. Linux: filemap_get_folio(). */
 struct page *mapping_find(struct mapping *map, u64 index);

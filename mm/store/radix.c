@@ -17,7 +17,7 @@
 #include "kmem/slab.h"
 
 #define FANOUT_BITS 6
-#define FANOUT (1u << FANOUT_BITS)
+#define FANOUT	    (1u << FANOUT_BITS)
 
 struct radix_node {
 	void *slot[FANOUT];

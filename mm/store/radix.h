@@ -17,8 +17,8 @@ struct radix_node;
 struct radix {
 	struct kmem_cache *nodes; /* (C) where nodes come from */
 	struct radix_node *root;
-	unsigned int height;      /* levels below the root pointer */
-	u64 nr_pages;             /* pointers, not shadows */
+	unsigned int height; /* levels below the root pointer */
+	u64 nr_pages; /* pointers, not shadows */
 	u64 nr_shadows;
 };
 

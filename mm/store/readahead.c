@@ -35,7 +35,8 @@ static unsigned int window_alloc(struct window *w, bool hard)
 	struct phys *phys = &w->map->machine->phys;
 	gfp_t easy = __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN;
 	unsigned int order = log2_ceil(w->nr), i;
-	struct page *block = order && order <= MAX_PAGE_ORDER ? alloc_pages(phys, easy, order) : NULL;
+	struct page *block =
+		order && order <= MAX_PAGE_ORDER ? alloc_pages(phys, easy, order) : NULL;
 
 	if (block) {
 		split_page(phys, block, order);

@@ -19,7 +19,10 @@ enum readahead_hint { READAHEAD_NORMAL, READAHEAD_RANDOM, READAHEAD_SEQUENTIAL }
  */
 must_use int readahead_fault(struct mapping *map, u64 index, enum readahead_hint hint);
 
-/* Reads what is absent of [first, first + nr). Stops quietly without memory. Linux: force_page_cache_readahead(). */
+/*
+ * Reads what is absent of [first, first + nr). Stops quietly without memory. Linux:
+ * force_page_cache_readahead().
+ */
 void readahead_range(struct mapping *map, u64 first, u64 nr);
 
 #endif

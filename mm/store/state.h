@@ -23,14 +23,14 @@ struct mm;
 
 /* /proc/sys/vm, with Linux's defaults. */
 struct knobs {
-	unsigned int swappiness;          /* 0 to 200 */
-	unsigned int page_cluster;        /* swap readahead: 2^n pages */
+	unsigned int swappiness; /* 0 to 200 */
+	unsigned int page_cluster; /* swap readahead: 2^n pages */
 	unsigned int vfs_cache_pressure;
-	unsigned int overcommit_memory;   /* 0 heuristic, 1 always, 2 never */
-	unsigned int overcommit_ratio;    /* percent */
+	unsigned int overcommit_memory; /* 0 heuristic, 1 always, 2 never */
+	unsigned int overcommit_ratio; /* percent */
 	unsigned int read_ahead_kb;
-	unsigned int fault_around_bytes;  /* file pages mapped around a fault */
-	unsigned int fault_zero_pages;    /* largest run of zero pages that one fault maps */
+	unsigned int fault_around_bytes; /* file pages mapped around a fault */
+	unsigned int fault_zero_pages; /* largest run of zero pages that one fault maps */
 	unsigned int oom_kill_allocating_task;
 	unsigned int panic_on_oom;
 };
@@ -55,7 +55,7 @@ struct oom_row {
 	char comm[16];
 };
 
-#define OOM_ROWS 32
+#define OOM_ROWS  32
 #define OOM_KILLS 16
 
 /* One kill: victim and the candidates, highest points first. */
@@ -74,18 +74,18 @@ struct machine {
 	struct knobs knobs;
 	const struct mmu_ops *mmu;
 	const struct machine_ops *ops;
-	void *owner;                  /* of whoever supplied ops */
+	void *owner; /* of whoever supplied ops */
 	struct kmem_cache *mm_cache, *vma_cache, *anon_vma_cache, *mapping_cache, *radix_cache;
-	struct list_head mms;         /* struct mm by all */
-	struct list_head mappings;    /* struct mapping by link; most recently made last */
-	u64 committed;                /* pages that VM_ACCOUNT areas may need */
-	u64 swap_peak;                /* slots */
-	unsigned int reclaiming;      /* nested: allocations inside reclaim use the reserves */
-	struct mm *faulting;          /* whose fault is being handled, for the OOM killer */
+	struct list_head mms; /* struct mm by all */
+	struct list_head mappings; /* struct mapping by link; most recently made last */
+	u64 committed; /* pages that VM_ACCOUNT areas may need */
+	u64 swap_peak; /* slots */
+	unsigned int reclaiming; /* nested: allocations inside reclaim use the reserves */
+	struct mm *faulting; /* whose fault is being handled, for the OOM killer */
 	unsigned int kswapd_failures;
-	u64 nr_oom;                   /* kills so far */
+	u64 nr_oom; /* kills so far */
 	struct oom_kill oom[OOM_KILLS];
-	u64 seed;                     /* of every choice */
+	u64 seed; /* of every choice */
 };
 
 /* Fields of a page that the allocator leaves undefined. Call on each page for the caches. */

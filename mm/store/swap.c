@@ -1,11 +1,13 @@
 /*
  * swap.c - slots with a count of users, a cache of the pages that have one, and their transfers.
  *
- * How     Two bytes per slot count its users: table entries, shared memory, and the cache. Slots are
+ * How     Two bytes per slot count its users: table entries, shared memory, and the cache. Slots
+ *         are
  *         handed out in order from where the last search ended, so that pages evicted together
  *         lie together and come back in one transfer. A page whose bytes are all zero is
  *         never written: its slot carries a mark.
- * Use     swap_add() then swap_write() to push out; swap_cache_insert() then swap_read() to bring in.
+ * Use     swap_add() then swap_write() to push out; swap_cache_insert() then swap_read() to
+ *         bring in.
  * Holds   W1  used is the number of slots with a user
  *         W2  a page with PG_swapcache is in the cache at page->private, and counts as one user
  * Locks   The machine's.
@@ -21,8 +23,8 @@
 #include "store/device.h"
 #include "store/state.h"
 
-#define COUNT_MASK 0x7fff
-#define SLOT_ZERO 0x8000
+#define COUNT_MASK     0x7fff
+#define SLOT_ZERO      0x8000
 #define SLOTS_PER_PAGE (PAGE_SIZE / sizeof(u16))
 
 int swap_on(struct machine *m, struct device *dev, u64 pages)
@@ -278,7 +280,8 @@ unsigned int swap_read(struct swap *s, struct page **pages, unsigned int nr)
 		if (done != (s64)(n * PAGE_SIZE))
 			note_error(s, done, &s->read_errors);
 		for (k = 0; k < n; k++)
-			page_set(pages[i + k], done == (s64)(n * PAGE_SIZE) ? PG_uptodate : PG_error);
+			page_set(pages[i + k],
+				 done == (s64)(n * PAGE_SIZE) ? PG_uptodate : PG_error);
 		stat_add(&s->machine->phys.stat, PSWPIN, n);
 		stat_add(&s->machine->phys.stat, PGPGIN, n * (PAGE_SIZE / 1024));
 	}

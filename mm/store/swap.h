@@ -13,19 +13,19 @@ struct device;
 struct machine;
 struct page;
 
-#define SWAP_BATCH 32u    /* pages of one transfer (Linux: SWAP_CLUSTER_MAX) */
+#define SWAP_BATCH 32u /* pages of one transfer (Linux: SWAP_CLUSTER_MAX) */
 
 /* The swap area of one machine. Slot 0 is the header and never used. */
 struct swap {
 	struct machine *machine; /* (C) */
-	struct device *dev;      /* (C) owned; NULL: no swap */
-	u64 nr_slots;            /* (C) slot 0 included */
-	u16 **count;             /* a page of counts for 2048 slots, made when first needed */
-	u64 used;                /* slots in use */
-	u64 next;                /* where the search for a free slot begins */
-	struct radix cache;      /* slot -> page, or the eviction stamp of one that is gone */
+	struct device *dev; /* (C) owned; NULL: no swap */
+	u64 nr_slots; /* (C) slot 0 included */
+	u16 **count; /* a page of counts for 2048 slots, made when first needed */
+	u64 used; /* slots in use */
+	u64 next; /* where the search for a free slot begins */
+	struct radix cache; /* slot -> page, or the eviction stamp of one that is gone */
 	u64 write_errors, read_errors;
-	int last_error;          /* of the device, 0 none */
+	int last_error; /* of the device, 0 none */
 };
 
 /* Swap of `pages` on `dev` (taken over). 0 or -ENOMEM. */

@@ -17,14 +17,14 @@
 
 typedef u64 pte_t;
 
-#define PTE_PRESENT (1ull << 0)
-#define PTE_WRITE (1ull << 1)
-#define PTE_USER (1ull << 2)
+#define PTE_PRESENT  (1ull << 0)
+#define PTE_WRITE    (1ull << 1)
+#define PTE_USER     (1ull << 2)
 #define PTE_ACCESSED (1ull << 5)
-#define PTE_DIRTY (1ull << 6)
-#define PTE_SPECIAL (1ull << 9) /* software bit: a frame that is not on any LRU list */
-#define PTE_SWAP (1ull << 1)    /* meaning of bit 1 where PRESENT is clear */
-#define PTE_NX (1ull << 63)
+#define PTE_DIRTY    (1ull << 6)
+#define PTE_SPECIAL  (1ull << 9) /* software bit: a frame that is not on any LRU list */
+#define PTE_SWAP     (1ull << 1) /* meaning of bit 1 where PRESENT is clear */
+#define PTE_NX	     (1ull << 63)
 #define PTE_PFN_MASK 0x000ffffffffff000ull
 
 static inline pte_t pte_mk(pfn_t pfn, u64 bits)

@@ -159,7 +159,8 @@ static bool trim_level(struct table *t, u64 *level, int depth, vaddr_t start, va
 		u64 *slot = &level[level_index(start, depth)];
 		vaddr_t next = (start & ~(span - 1)) + span;
 
-		if (*slot && trim_level(t, level_below(t, *slot), depth - 1, start, min_u64(next, end)))
+		if (*slot &&
+		    trim_level(t, level_below(t, *slot), depth - 1, start, min_u64(next, end)))
 			table_set(t, slot, 0);
 		start = next;
 	}

@@ -17,8 +17,8 @@ struct phys;
 /* The table of one address space. Guarded by its mm. */
 struct table {
 	struct phys *phys;
-	u64 *root;       /* the top level (Linux: mm->pgd); NULL before the first entry */
-	u64 nr_pages;    /* frames used by all levels */
+	u64 *root; /* the top level (Linux: mm->pgd); NULL before the first entry */
+	u64 nr_pages; /* frames used by all levels */
 };
 
 void table_init(struct table *t, struct phys *phys);

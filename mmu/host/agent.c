@@ -6,7 +6,8 @@
  *         makes the agent: a process of its own that shares the address space, made by a child
  *         of the thread that ends at once, so that the program has no new child and the
  *         manager, as subreaper, gets it. The thread then tells the manager (the gate),
- *         and repeats its system call. The agent makes system calls on order until its manager dies.
+ *         and repeats its system call. The agent makes system calls on order until its manager
+ *         dies.
  * Holds   A1  this file's code is position independent, calls nothing outside, and has no data
  * Why     One task inside is the only way to change a running process's mappings without ptrace.
  *
@@ -17,17 +18,31 @@
 
 #include "mmu/host/comm.h"
 
-#define AGENT __attribute__((section("agent_text"), used))
+#define AGENT  __attribute__((section("agent_text"), used))
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-	NR_mmap = 9, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14, NR_madvise = 28, NR_getpid = 39,
-	NR_clone = 56, NR_exit = 60, NR_wait4 = 61, NR_kill = 62, NR_getppid = 110, NR_setsid = 112,
-	NR_prctl = 157, NR_futex = 202, NR_userfaultfd = 323, NR_close = 3, NR_close_range = 436,
+	NR_mmap = 9,
+	NR_rt_sigaction = 13,
+	NR_rt_sigprocmask = 14,
+	NR_madvise = 28,
+	NR_getpid = 39,
+	NR_clone = 56,
+	NR_exit = 60,
+	NR_wait4 = 61,
+	NR_kill = 62,
+	NR_getppid = 110,
+	NR_setsid = 112,
+	NR_prctl = 157,
+	NR_futex = 202,
+	NR_userfaultfd = 323,
+	NR_close = 3,
+	NR_close_range = 436,
 	NR_sched_yield = 24,
 };
 
-INLINE int64_t call(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+INLINE int64_t call(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+		    uint64_t f)
 {
 	register uint64_t r10 __asm__("r10") = d;
 	register uint64_t r8 __asm__("r8") = e;
@@ -41,10 +56,11 @@ INLINE int64_t call(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, 
 	return ret;
 }
 
-#define CALL1(nr, a) call(nr, (uint64_t)(a), 0, 0, 0, 0, 0)
-#define CALL2(nr, a, b) call(nr, (uint64_t)(a), (uint64_t)(b), 0, 0, 0, 0)
+#define CALL1(nr, a)	   call(nr, (uint64_t)(a), 0, 0, 0, 0, 0)
+#define CALL2(nr, a, b)	   call(nr, (uint64_t)(a), (uint64_t)(b), 0, 0, 0, 0)
 #define CALL3(nr, a, b, c) call(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0, 0)
-#define CALL4(nr, a, b, c, d) call(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0, 0)
+#define CALL4(nr, a, b, c, d)                                                                      \
+	call(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0, 0)
 
 INLINE struct comm *the_comm(void)
 {
@@ -73,7 +89,8 @@ INLINE int64_t spawn(uint64_t flags, uint64_t stack, void (*fn)(uint64_t), uint6
 			 "ud2\n"
 			 "1:"
 			 : "=a"(ret)
-			 : "a"((int64_t)NR_clone), "D"(flags), "S"(stack), [fn] "r"(fn), [arg] "r"(arg)
+			 : "a"((int64_t)NR_clone), "D"(flags),
+			   "S"(stack), [fn] "r"(fn), [arg] "r"(arg)
 			 : "rcx", "rdx", "r8", "r10", "r11", "r12", "r13", "memory");
 	return ret;
 }
@@ -144,16 +161,17 @@ AGENT static void agent_main(uint64_t ram_fd)
 	}
 }
 
-#define CLONE_VM 0x100
-#define CLONE_FS 0x200
-#define CLONE_FILES 0x400
-#define CLONE_VFORK 0x4000
+#define CLONE_VM       0x100
+#define CLONE_FS       0x200
+#define CLONE_FILES    0x400
+#define CLONE_VFORK    0x4000
 #define CLONE_UNTRACED 0x800000
 
 /* Lives just long enough that the agent has no parent in the program. */
 AGENT static void agent_parent(uint64_t ram_fd)
 {
-	spawn(CLONE_VM | CLONE_FILES | CLONE_UNTRACED | 17, AGENT_COMM + COMM_SIZE, agent_main, ram_fd);
+	spawn(CLONE_VM | CLONE_FILES | CLONE_UNTRACED | 17, AGENT_COMM + COMM_SIZE, agent_main,
+	      ram_fd);
 	CALL1(NR_exit, 0);
 }
 

@@ -26,8 +26,8 @@
 #include "mmu/host/shadow.h"
 
 /* Not a value that a system call returns: go on natively. */
-#define NATIVE ((s64)1 << 62)
-#define LATER (NATIVE + 1)
+#define NATIVE	 ((s64)1 << 62)
+#define LATER	 (NATIVE + 1)
 #define ANSWERED (NATIVE + 2)
 
 /* One call being handled. */
@@ -78,8 +78,11 @@ static bool managed(struct request *r, vaddr_t addr, u64 len)
 /* The host maps [addr, addr + len) itself from now on; the place is kept in our tree. */
 static s64 map_native(struct request *r, vaddr_t addr, u64 len, u32 flags)
 {
-	struct map_request req = { .addr = addr, .len = len, .flags = MAP_SHARED | MAP_FIXED,
-				   .prot = PROT_READ | PROT_WRITE, .vm_flags = VM_PFNMAP };
+	struct map_request req = { .addr = addr,
+				   .len = len,
+				   .flags = MAP_SHARED | MAP_FIXED,
+				   .prot = PROT_READ | PROT_WRITE,
+				   .vm_flags = VM_PFNMAP };
 
 	r->host->host_mapped += len;
 	if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
@@ -131,11 +134,12 @@ static s64 map_file(struct request *r, struct map_request *req, int fd)
 	return ret;
 }
 
-static s64 do_mmap(struct request *r)
+static s64 on_mmap(struct request *r)
 {
 	const u64 *a = r->n->arg;
-	struct map_request req = { .addr = a[0], .len = a[1], .prot = (u32)a[2], .flags = (u32)a[3],
-				   .offset = a[5] };
+	struct map_request req = {
+		.addr = a[0], .len = a[1], .prot = (u32)a[2], .flags = (u32)a[3], .offset = a[5]
+	};
 	s64 ret;
 
 	if (req.flags & MAP_HUGETLB)
@@ -156,7 +160,7 @@ static s64 do_mmap(struct request *r)
 	return ret;
 }
 
-static s64 do_munmap(struct request *r)
+static s64 on_munmap(struct request *r)
 {
 	vaddr_t start = r->n->arg[0], end = start + align_up(r->n->arg[1], PAGE_SIZE);
 	bool native = false;
@@ -173,12 +177,12 @@ static s64 do_munmap(struct request *r)
 	return NATIVE;
 }
 
-static s64 do_brk(struct request *r)
+static s64 on_brk(struct request *r)
 {
 	return call_brk(r->mm, r->n->arg[0]);
 }
 
-static s64 do_mprotect(struct request *r)
+static s64 on_mprotect(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
@@ -187,12 +191,12 @@ static s64 do_mprotect(struct request *r)
 	return call_mprotect(r->mm, a[0], a[1], (u32)a[2]);
 }
 
-static s64 do_pkey_mprotect(struct request *r)
+static s64 on_pkey_mprotect(struct request *r)
 {
-	return (s32)r->n->arg[3] == -1 ? do_mprotect(r) : -EINVAL;
+	return (s32)r->n->arg[3] == -1 ? on_mprotect(r) : -EINVAL;
 }
 
-static s64 do_madvise(struct request *r)
+static s64 on_madvise(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
@@ -201,7 +205,7 @@ static s64 do_madvise(struct request *r)
 	return call_madvise(r->mm, a[0], a[1], (int)a[2]);
 }
 
-static s64 do_mremap(struct request *r)
+static s64 on_mremap(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
@@ -210,7 +214,7 @@ static s64 do_mremap(struct request *r)
 	return call_mremap(r->mm, a[0], a[1], a[2], (u32)a[3], a[4]);
 }
 
-static s64 do_mlock(struct request *r)
+static s64 on_mlock(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
@@ -219,30 +223,31 @@ static s64 do_mlock(struct request *r)
 	return call_mlock(r->mm, a[0], a[1], r->n->nr == SYS_mlock2 && (a[2] & 1));
 }
 
-static s64 do_munlock(struct request *r)
+static s64 on_munlock(struct request *r)
 {
-	return managed(r, r->n->arg[0], r->n->arg[1]) ? call_munlock(r->mm, r->n->arg[0], r->n->arg[1]) :
-							NATIVE;
+	return managed(r, r->n->arg[0], r->n->arg[1])
+		       ? call_munlock(r->mm, r->n->arg[0], r->n->arg[1])
+		       : NATIVE;
 }
 
-static s64 do_mlockall(struct request *r)
+static s64 on_mlockall(struct request *r)
 {
 	return call_mlockall(r->mm, (u32)r->n->arg[0]);
 }
 
-static s64 do_munlockall(struct request *r)
+static s64 on_munlockall(struct request *r)
 {
 	return call_munlockall(r->mm);
 }
 
-static s64 do_msync(struct request *r)
+static s64 on_msync(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
 	return managed(r, a[0], a[1]) ? call_msync(r->mm, a[0], a[1], (u32)a[2]) : NATIVE;
 }
 
-static s64 do_mincore(struct request *r)
+static s64 on_mincore(struct request *r)
 {
 	const u64 *a = r->n->arg;
 	u64 pages = align_up(a[1], PAGE_SIZE) >> PAGE_SHIFT;
@@ -261,7 +266,7 @@ static s64 do_mincore(struct request *r)
 	return ret;
 }
 
-static s64 do_sysinfo(struct request *r)
+static s64 on_sysinfo(struct request *r)
 {
 	struct machine *m = &r->host->machine;
 	struct sysinfo info;
@@ -295,7 +300,7 @@ static void prepare_child_pages(struct request *r)
 }
 
 /* The forked copy is ready before the host's own fork begins. */
-static s64 do_fork(struct request *r)
+static s64 on_fork(struct request *r)
 {
 	struct host *h = r->host;
 	struct space *child;
@@ -303,7 +308,10 @@ static s64 do_fork(struct request *r)
 
 	if (h->newborn)
 		return LATER;
-	/* A fault that was answered already but is still queued must not be answered again later. */
+	/*
+	 * A fault that was answered already but is still queued must not be answered again
+	 * later.
+	 */
 	events_drain(space_of(r->mm));
 	prepare_child_pages(r);
 	mm = call_fork(r->mm);
@@ -318,7 +326,7 @@ static s64 do_fork(struct request *r)
 	return NATIVE;
 }
 
-static s64 do_exec(struct request *r)
+static s64 on_exec(struct request *r)
 {
 	r->proc->exec_pending = true;
 	return NATIVE;
@@ -344,7 +352,7 @@ static void pin_page(struct request *r, vaddr_t addr)
 	s->pinned[s->nr_pinned++] = addr;
 }
 
-static s64 do_pin(struct request *r)
+static s64 on_pin(struct request *r)
 {
 	vaddr_t addr = r->n->arg[0];
 
@@ -358,7 +366,7 @@ static s64 do_pin(struct request *r)
 	return NATIVE;
 }
 
-static s64 do_futex(struct request *r)
+static s64 on_futex(struct request *r)
 {
 	vaddr_t addr = r->n->arg[0];
 
@@ -367,14 +375,14 @@ static s64 do_futex(struct request *r)
 	return NATIVE;
 }
 
-static s64 do_limits(struct request *r)
+static s64 on_limits(struct request *r)
 {
 	r->proc->limits_stale = true;
 	return NATIVE;
 }
 
 /* The program's CPUs, not the herd's. */
-static s64 do_getaffinity(struct request *r)
+static s64 on_getaffinity(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
@@ -386,20 +394,20 @@ static s64 do_getaffinity(struct request *r)
 	return r->host->mask_bytes;
 }
 
-static s64 do_setaffinity(struct request *r)
+static s64 on_setaffinity(struct request *r)
 {
 	r->proc->own_affinity = true;
 	return NATIVE;
 }
 
-static s64 do_native(struct request *r)
+static s64 on_native(struct request *r)
 {
 	if (r->n->nr == SYS_shmat)
 		r->host->host_mapped += PAGE_SIZE;
 	return NATIVE;
 }
 
-static s64 do_ptrace(struct request *r)
+static s64 on_ptrace(struct request *r)
 {
 	r->mm->debugged = true;
 	return NATIVE;
@@ -412,22 +420,22 @@ static s64 refuse(struct request *r, s64 err)
 	return err;
 }
 
-static s64 do_enosys(struct request *r)
+static s64 on_enosys(struct request *r)
 {
 	return refuse(r, -ENOSYS);
 }
 
-static s64 do_eperm(struct request *r)
+static s64 on_eperm(struct request *r)
 {
 	return refuse(r, -EPERM);
 }
 
-static s64 do_enospc(struct request *r)
+static s64 on_enospc(struct request *r)
 {
 	return refuse(r, -ENOSPC);
 }
 
-static s64 do_direct(struct request *r)
+static s64 on_direct(struct request *r)
 {
 	return refuse(r, -EINVAL);
 }
@@ -439,61 +447,61 @@ struct entry {
 };
 
 static const struct entry table[] = {
-	{ SYS_mmap, "mmap", do_mmap },
-	{ SYS_munmap, "munmap", do_munmap },
-	{ SYS_brk, "brk", do_brk },
-	{ SYS_mprotect, "mprotect", do_mprotect },
-	{ SYS_madvise, "madvise", do_madvise },
-	{ SYS_mremap, "mremap", do_mremap },
-	{ SYS_futex, "futex", do_futex },
-	{ SYS_fork, "fork", do_fork },
-	{ SYS_clone, "clone", do_fork },
-	{ SYS_execve, "execve", do_exec },
-	{ SYS_execveat, "execveat", do_exec },
-	{ SYS_set_robust_list, "set_robust_list", do_pin },
-	{ SYS_rseq, "rseq", do_pin },
-	{ SYS_set_tid_address, "set_tid_address", do_pin },
-	{ SYS_sched_getaffinity, "sched_getaffinity", do_getaffinity },
-	{ SYS_sched_setaffinity, "sched_setaffinity", do_setaffinity },
-	{ SYS_mlock, "mlock", do_mlock },
-	{ SYS_mlock2, "mlock2", do_mlock },
-	{ SYS_munlock, "munlock", do_munlock },
-	{ SYS_mlockall, "mlockall", do_mlockall },
-	{ SYS_munlockall, "munlockall", do_munlockall },
-	{ SYS_mincore, "mincore", do_mincore },
-	{ SYS_msync, "msync", do_msync },
-	{ SYS_sysinfo, "sysinfo", do_sysinfo },
-	{ SYS_shmat, "shmat", do_native },
-	{ SYS_shmdt, "shmdt", do_native },
-	{ SYS_setrlimit, "setrlimit", do_limits },
-	{ SYS_prlimit64, "prlimit64", do_limits },
-	{ SYS_pkey_mprotect, "pkey_mprotect", do_pkey_mprotect },
-	{ SYS_ptrace, "ptrace", do_ptrace },
-	{ SYS_open, "open", do_direct },
-	{ SYS_openat, "openat", do_direct },
-	{ SYS_fcntl, "fcntl", do_direct },
-	{ SYS_mbind, "mbind", do_enosys },
-	{ SYS_set_mempolicy, "set_mempolicy", do_enosys },
-	{ SYS_get_mempolicy, "get_mempolicy", do_enosys },
-	{ SYS_migrate_pages, "migrate_pages", do_enosys },
-	{ SYS_move_pages, "move_pages", do_enosys },
-	{ SYS_remap_file_pages, "remap_file_pages", do_enosys },
-	{ SYS_pkey_alloc, "pkey_alloc", do_enospc },
-	{ SYS_swapon, "swapon", do_eperm },
-	{ SYS_swapoff, "swapoff", do_eperm },
-	{ SYS_userfaultfd, "userfaultfd", do_enosys },
-	{ SYS_io_uring_setup, "io_uring_setup", do_enosys },
-	{ SYS_vmsplice, "vmsplice", do_enosys },
-	{ SYS_process_madvise, "process_madvise", do_enosys },
-	{ SYS_modify_ldt, "modify_ldt", do_enosys },
-	{ 447, "memfd_secret", do_enosys },
-	{ 448, "process_mrelease", do_enosys },
-	{ 449, "futex_waitv", do_enosys },
-	{ 450, "set_mempolicy_home_node", do_enosys },
-	{ 453, "map_shadow_stack", do_enosys },
-	{ 454, "futex_wake", do_enosys },
-	{ 455, "futex_wait", do_enosys },
-	{ 462, "mseal", do_enosys },
+	{ SYS_mmap, "mmap", on_mmap },
+	{ SYS_munmap, "munmap", on_munmap },
+	{ SYS_brk, "brk", on_brk },
+	{ SYS_mprotect, "mprotect", on_mprotect },
+	{ SYS_madvise, "madvise", on_madvise },
+	{ SYS_mremap, "mremap", on_mremap },
+	{ SYS_futex, "futex", on_futex },
+	{ SYS_fork, "fork", on_fork },
+	{ SYS_clone, "clone", on_fork },
+	{ SYS_execve, "execve", on_exec },
+	{ SYS_execveat, "execveat", on_exec },
+	{ SYS_set_robust_list, "set_robust_list", on_pin },
+	{ SYS_rseq, "rseq", on_pin },
+	{ SYS_set_tid_address, "set_tid_address", on_pin },
+	{ SYS_sched_getaffinity, "sched_getaffinity", on_getaffinity },
+	{ SYS_sched_setaffinity, "sched_setaffinity", on_setaffinity },
+	{ SYS_mlock, "mlock", on_mlock },
+	{ SYS_mlock2, "mlock2", on_mlock },
+	{ SYS_munlock, "munlock", on_munlock },
+	{ SYS_mlockall, "mlockall", on_mlockall },
+	{ SYS_munlockall, "munlockall", on_munlockall },
+	{ SYS_mincore, "mincore", on_mincore },
+	{ SYS_msync, "msync", on_msync },
+	{ SYS_sysinfo, "sysinfo", on_sysinfo },
+	{ SYS_shmat, "shmat", on_native },
+	{ SYS_shmdt, "shmdt", on_native },
+	{ SYS_setrlimit, "setrlimit", on_limits },
+	{ SYS_prlimit64, "prlimit64", on_limits },
+	{ SYS_pkey_mprotect, "pkey_mprotect", on_pkey_mprotect },
+	{ SYS_ptrace, "ptrace", on_ptrace },
+	{ SYS_open, "open", on_direct },
+	{ SYS_openat, "openat", on_direct },
+	{ SYS_fcntl, "fcntl", on_direct },
+	{ SYS_mbind, "mbind", on_enosys },
+	{ SYS_set_mempolicy, "set_mempolicy", on_enosys },
+	{ SYS_get_mempolicy, "get_mempolicy", on_enosys },
+	{ SYS_migrate_pages, "migrate_pages", on_enosys },
+	{ SYS_move_pages, "move_pages", on_enosys },
+	{ SYS_remap_file_pages, "remap_file_pages", on_enosys },
+	{ SYS_pkey_alloc, "pkey_alloc", on_enospc },
+	{ SYS_swapon, "swapon", on_eperm },
+	{ SYS_swapoff, "swapoff", on_eperm },
+	{ SYS_userfaultfd, "userfaultfd", on_enosys },
+	{ SYS_io_uring_setup, "io_uring_setup", on_enosys },
+	{ SYS_vmsplice, "vmsplice", on_enosys },
+	{ SYS_process_madvise, "process_madvise", on_enosys },
+	{ SYS_modify_ldt, "modify_ldt", on_enosys },
+	{ 447, "memfd_secret", on_enosys },
+	{ 448, "process_mrelease", on_enosys },
+	{ 449, "futex_waitv", on_enosys },
+	{ 450, "set_mempolicy_home_node", on_enosys },
+	{ 453, "map_shadow_stack", on_enosys },
+	{ 454, "futex_wake", on_enosys },
+	{ 455, "futex_wait", on_enosys },
+	{ 462, "mseal", on_enosys },
 };
 
 static const struct entry *entry_of(int nr)
@@ -511,61 +519,6 @@ const char *call_name(int nr)
 	const struct entry *e = entry_of(nr);
 
 	return e ? e->name : "unknown";
-}
-
-/* Has the process another image than when it called execve? */
-static bool image_changed(struct proc *p)
-{
-	if (!p->space)
-		return true;
-	return p->space->comm ? !proc_same_vm(p->pid, p->space->comm->agent) : !space_alive(p->space);
-}
-
-static void begin_takeover(struct proc *p, const struct deferred *n, struct space *s)
-{
-	int err = takeover_begin(p, n->id, n->pid, s);
-
-	if (!err)
-		return;
-	host_log(p->host, "cannot enter process %d: %s", p->pid, strerror(-err));
-	kill(p->pid, SIGKILL);
-	reply_value(p->host, n->id, -EPERM);
-}
-
-/* True where the notification was about becoming ours, and is answered. */
-static bool bring_in(struct proc *p, const struct deferred *n)
-{
-	bool exec = n->nr == SYS_execve || n->nr == SYS_execveat;
-	struct host *h = p->host;
-	struct mm *mm;
-
-	if (p->takeover == TAKEOVER_STUB) { /* the stub's own mmap */
-		reply_continue(h, n->id);
-		return true;
-	}
-	if (p->exec_pending && !(exec && !p->space)) {
-		p->exec_pending = false;
-		if (image_changed(p)) {
-			proc_drop_space(p);
-			mm = mm_create(&h->machine);
-			if (!mm) {
-				kill(p->pid, SIGKILL);
-				return true;
-			}
-			begin_takeover(p, n, space_create(h, mm));
-			return true;
-		}
-	}
-	if (!p->space) {
-		p->exec_pending |= exec;
-		reply_continue(h, n->id);
-		return true;
-	}
-	if (!p->space->comm && !exec) {
-		begin_takeover(p, n, p->space);
-		return true;
-	}
-	return false;
 }
 
 static void answer(struct host *h, struct proc *p, const struct deferred *n)
@@ -601,7 +554,7 @@ void calls_handle(struct host *h, const struct deferred *n)
 			takeover_finish(p, n->id);
 		else
 			reply_value(h, n->id, -ENOSYS);
-	} else if (!bring_in(p, n)) {
+	} else if (!enter_process(p, n)) {
 		answer(h, p, n);
 	}
 	if (n->nr >= 0 && n->nr < CALL_STATS) {

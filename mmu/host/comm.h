@@ -14,22 +14,22 @@
 
 #include <stdint.h>
 
-#define AGENT_BASE 0x5f0000000000ull
-#define AGENT_CODE_MAX 0x4000ull
-#define AGENT_COMM (AGENT_BASE + 0x10000)
-#define AGENT_END (AGENT_COMM + COMM_SIZE)
-#define AGENT_STRINGS (AGENT_BASE + 0x100000) /* the program's arguments and environment */
-#define COMM_SIZE 0x8000ull
+#define AGENT_BASE	 0x5f0000000000ull
+#define AGENT_CODE_MAX	 0x4000ull
+#define AGENT_COMM	 (AGENT_BASE + 0x10000)
+#define AGENT_END	 (AGENT_COMM + COMM_SIZE)
+#define AGENT_STRINGS	 (AGENT_BASE + 0x100000) /* the program's arguments and environment */
+#define COMM_SIZE	 0x8000ull
 #define COMM_FILE_OFFSET 0x10000ull /* of slot 0 in the code file */
-#define COMM_SLOTS 4096u
-#define COMM_COMMANDS 128
+#define COMM_SLOTS	 4096u
+#define COMM_COMMANDS	 128
 /* A system call number that no kernel has: always reported to the manager. */
 #define GATE_NR 0x5155
 
 /* What an entry into the agent's code carries in one register. */
-#define ENTRY_SLOT(word) ((uint32_t)((word)&0xffff))
+#define ENTRY_SLOT(word)   ((uint32_t)((word)&0xffff))
 #define ENTRY_RAM_FD(word) ((int)(((word) >> 16) & 0xffff))
-#define ENTRY_NEED_UFFD (1ull << 32)
+#define ENTRY_NEED_UFFD	   (1ull << 32)
 
 struct comm_command {
 	int64_t nr;
@@ -39,16 +39,16 @@ struct comm_command {
 
 struct comm {
 	/* Offsets 0 and 8 are known to the entry code. */
-	uint64_t resume_nr;  /* rax on resuming: the number of the call to repeat */
-	uint64_t resume_pc;  /* of the syscall instruction */
-	uint32_t seq;        /* (futex) commands posted */
-	uint32_t done;       /* (futex) commands finished */
-	uint32_t nr;         /* commands in this post */
-	int32_t manager;     /* its process id; the agent ends without it */
-	int32_t program;     /* process to kill when the manager is gone */
-	int32_t uffd;        /* descriptor in the program, or -errno */
-	int32_t ram_fd;      /* descriptor in the agent */
-	int32_t agent;       /* process id of the agent */
+	uint64_t resume_nr; /* rax on resuming: the number of the call to repeat */
+	uint64_t resume_pc; /* of the syscall instruction */
+	uint32_t seq; /* (futex) commands posted */
+	uint32_t done; /* (futex) commands finished */
+	uint32_t nr; /* commands in this post */
+	int32_t manager; /* its process id; the agent ends without it */
+	int32_t program; /* process to kill when the manager is gone */
+	int32_t uffd; /* descriptor in the program, or -errno */
+	int32_t ram_fd; /* descriptor in the agent */
+	int32_t agent; /* process id of the agent */
 	struct comm_command command[COMM_COMMANDS];
 };
 

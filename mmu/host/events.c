@@ -2,7 +2,8 @@
  * events.c - the manager's loop: faults, calls, deaths, signals, and background work in between.
  *
  * How     One thread, one epoll set. Faults are answered before calls: a thread that waits for a
- *         fault inside a system call cannot be interrupted. Background steps run when nothing waits.
+ *         fault inside a system call cannot be interrupted. Background steps run when nothing
+ *         waits.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -54,7 +55,8 @@ static void note_peaks(struct host *h)
 	struct machine *m = &h->machine;
 	unsigned int i;
 
-	h->now[USE_ANON] = stat_read(&m->phys.stat, NR_ANON_MAPPED) + stat_read(&m->phys.stat, NR_SHMEM);
+	h->now[USE_ANON] =
+		stat_read(&m->phys.stat, NR_ANON_MAPPED) + stat_read(&m->phys.stat, NR_SHMEM);
 	h->now[USE_FILE] = stat_read(&m->phys.stat, NR_FILE_MAPPED);
 	h->now[USE_TABLE] = stat_read(&m->phys.stat, NR_PAGETABLE);
 	h->now[USE_KERNEL] = kernel_pages(m);
@@ -254,7 +256,9 @@ static bool handle_notification(struct host *h)
 	if (ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &req) < 0)
 		return false;
 	h->nr_notifications++;
-	n = (struct deferred){ .id = req.id, .pid = (pid_t)req.pid, .nr = req.data.nr,
+	n = (struct deferred){ .id = req.id,
+			       .pid = (pid_t)req.pid,
+			       .nr = req.data.nr,
 			       .ip = req.data.instruction_pointer };
 	memcpy(n.arg, req.data.args, sizeof(n.arg));
 	calls_handle(h, &n);
@@ -297,7 +301,8 @@ static void handle_signal(struct host *h)
 		else if (getppid() != h->supervisor)
 			h->done = true; /* the supervisor was killed: end everything */
 		else if (info.ssi_signo != SIGINT && info.ssi_signo != SIGQUIT && h->first_pid > 0)
-			kill(h->first_pid, (int)info.ssi_signo); /* the terminal sends those itself */
+			kill(h->first_pid,
+			     (int)info.ssi_signo); /* the terminal sends those itself */
 	}
 }
 
@@ -351,7 +356,10 @@ int host_loop(struct host *h)
 
 	h->next_sample_ns = 0;
 	while (!h->done) {
-		int n = epoll_wait(h->epoll_fd, ev, array_size(ev), more ? 0 : h->newborn ? 20 : 200);
+		int n = epoll_wait(h->epoll_fd, ev, array_size(ev),
+				   more		? 0
+				   : h->newborn ? 20
+						: 200);
 		u64 start = now_ns();
 
 		if (n < 0 && errno != EINTR)
@@ -361,7 +369,8 @@ int host_loop(struct host *h)
 			;
 		if (n > 0)
 			dispatch_all(h, ev, n);
-		if (h->newborn && h->newborn->uffd >= 0 && !space_alive(h->newborn) && !h->newborn->users)
+		if (h->newborn && h->newborn->uffd >= 0 && !space_alive(h->newborn) &&
+		    !h->newborn->users)
 			space_destroy(h->newborn);
 		settle_fork(h);
 		release_noted(h);

@@ -98,7 +98,9 @@ static void file_close(struct device *dev)
 	free(f);
 }
 
-static const struct device_ops file_ops = { .read = file_read, .write = file_write, .size = file_size, .close = file_close };
+static const struct device_ops file_ops = {
+	.read = file_read, .write = file_write, .size = file_size, .close = file_close
+};
 
 struct device *file_device(int fd)
 {
@@ -120,8 +122,12 @@ struct mapping *file_mapping(struct machine *m, int fd, const char *name)
 		close(fd);
 		return NULL;
 	}
-	id = (struct file_id){ .dev = st.st_dev, .ino = st.st_ino, .size = (u64)st.st_size,
-			       .mtime_ns = (u64)st.st_mtim.tv_sec * 1000000000ull + (u64)st.st_mtim.tv_nsec,
-			       .ctime_ns = (u64)st.st_ctim.tv_sec * 1000000000ull + (u64)st.st_ctim.tv_nsec };
+	id = (struct file_id){
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+		.size = (u64)st.st_size,
+		.mtime_ns = (u64)st.st_mtim.tv_sec * 1000000000ull + (u64)st.st_mtim.tv_nsec,
+		.ctime_ns = (u64)st.st_ctim.tv_sec * 1000000000ull + (u64)st.st_ctim.tv_nsec
+	};
 	return mapping_open(m, &id, file_device(fd), name);
 }

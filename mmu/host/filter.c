@@ -26,21 +26,24 @@
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define LOAD_ARG(n) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]))
-#define LOAD_ARG_HIGH(n) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]) + 4)
-#define IP_HIGH BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4)
-#define IP_LOW BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer))
-#define RET(value) BPF_STMT(BPF_RET | BPF_K, (value))
-#define SKIP_UNLESS_EQ(k, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, (n))
-#define SKIP_IF_EQ(k, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), (n), 0)
+#define LOAD_ARG_HIGH(n)                                                                           \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]) + 4)
+#define IP_HIGH                                                                                    \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4)
+#define IP_LOW                                                                                     \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer))
+#define RET(value)	      BPF_STMT(BPF_RET | BPF_K, (value))
+#define SKIP_UNLESS_EQ(k, n)  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, (n))
+#define SKIP_IF_EQ(k, n)      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), (n), 0)
 #define SKIP_UNLESS_SET(k, n) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (k), 0, (n))
-#define SKIP_IF_SET(k, n) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (k), (n), 0)
-#define SKIP_IF_GE(k, n) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (k), (n), 0)
+#define SKIP_IF_SET(k, n)     BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (k), (n), 0)
+#define SKIP_IF_GE(k, n)      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (k), (n), 0)
 
-#define ALLOW RET(SECCOMP_RET_ALLOW)
-#define NOTIFY RET(SECCOMP_RET_USER_NOTIF)
+#define ALLOW	    RET(SECCOMP_RET_ALLOW)
+#define NOTIFY	    RET(SECCOMP_RET_USER_NOTIF)
 #define REFUSE(err) RET(SECCOMP_RET_ERRNO | (err))
 
-#define TELL(nr) SKIP_UNLESS_EQ((nr), 1), NOTIFY
+#define TELL(nr)      SKIP_UNLESS_EQ((nr), 1), NOTIFY
 #define DENY(nr, err) SKIP_UNLESS_EQ((nr), 1), REFUSE(err)
 
 #define O_DIRECT_BIT 040000
@@ -48,58 +51,120 @@
 
 static struct sock_filter program[] = {
 	LOAD(arch),
-	SKIP_IF_EQ(AUDIT_ARCH_X86_64, 1), REFUSE(ENOSYS),
+	SKIP_IF_EQ(AUDIT_ARCH_X86_64, 1),
+	REFUSE(ENOSYS),
 	LOAD(nr),
 	TELL(GATE_NR),
-	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1), REFUSE(ENOSYS), /* x32 */
+	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1),
+	REFUSE(ENOSYS), /* x32 */
 	IP_HIGH,
 	SKIP_UNLESS_EQ((u32)(AGENT_BASE >> 32), 3),
 	IP_LOW,
-	SKIP_IF_GE((u32)AGENT_CODE_MAX, 1), ALLOW,
+	SKIP_IF_GE((u32)AGENT_CODE_MAX, 1),
+	ALLOW,
 	LOAD(nr),
 	/* Frequent first. */
-	TELL(SYS_mmap), TELL(SYS_munmap), TELL(SYS_brk), TELL(SYS_mprotect), TELL(SYS_madvise),
+	TELL(SYS_mmap),
+	TELL(SYS_munmap),
+	TELL(SYS_brk),
+	TELL(SYS_mprotect),
+	TELL(SYS_madvise),
 	SKIP_UNLESS_EQ(SYS_futex, 8),
 	LOAD_ARG(1),
 	SKIP_IF_SET(128, 4), /* private: keyed by address */
 	BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 127),
-	SKIP_IF_EQ(0, 3), SKIP_IF_EQ(9, 2), SKIP_IF_EQ(6, 1), /* WAIT, WAIT_BITSET, LOCK_PI */
+	SKIP_IF_EQ(0, 3),
+	SKIP_IF_EQ(9, 2),
+	SKIP_IF_EQ(6, 1), /* WAIT, WAIT_BITSET, LOCK_PI */
 	ALLOW,
 	NOTIFY,
-	SKIP_UNLESS_EQ(SYS_openat, 3), LOAD_ARG(2), SKIP_UNLESS_SET(O_DIRECT_BIT, 1), NOTIFY,
+	SKIP_UNLESS_EQ(SYS_openat, 3),
+	LOAD_ARG(2),
+	SKIP_UNLESS_SET(O_DIRECT_BIT, 1),
+	NOTIFY,
 	LOAD(nr),
-	TELL(SYS_mremap), TELL(SYS_execve), TELL(SYS_execveat), TELL(SYS_fork),
-	SKIP_UNLESS_EQ(SYS_clone, 3), LOAD_ARG(0), SKIP_IF_SET(CLONE_VM_BIT, 1), NOTIFY,
+	TELL(SYS_mremap),
+	TELL(SYS_execve),
+	TELL(SYS_execveat),
+	TELL(SYS_fork),
+	SKIP_UNLESS_EQ(SYS_clone, 3),
+	LOAD_ARG(0),
+	SKIP_IF_SET(CLONE_VM_BIT, 1),
+	NOTIFY,
 	LOAD(nr),
 	DENY(SYS_clone3, ENOSYS),
-	TELL(SYS_set_robust_list), TELL(SYS_rseq), TELL(SYS_set_tid_address),
-	TELL(SYS_sched_getaffinity), TELL(SYS_sched_setaffinity),
-	TELL(SYS_mlock), TELL(SYS_munlock), TELL(SYS_mlockall), TELL(SYS_munlockall), TELL(SYS_mlock2),
-	TELL(SYS_mincore), TELL(SYS_msync), TELL(SYS_sysinfo), TELL(SYS_shmat), TELL(SYS_shmdt),
-	TELL(SYS_mbind), TELL(SYS_set_mempolicy), TELL(SYS_get_mempolicy), TELL(SYS_migrate_pages),
-	TELL(SYS_move_pages), TELL(SYS_setrlimit), TELL(SYS_remap_file_pages), TELL(SYS_pkey_mprotect),
-	SKIP_UNLESS_EQ(SYS_prlimit64, 6), LOAD_ARG(2), SKIP_UNLESS_EQ(0, 2), LOAD_ARG_HIGH(2),
-	SKIP_IF_EQ(0, 1), NOTIFY, ALLOW,
-	SKIP_UNLESS_EQ(SYS_ptrace, 6), LOAD_ARG(0), SKIP_IF_EQ(0, 3), SKIP_IF_EQ(16, 2),
-	SKIP_IF_EQ(0x4206, 1), ALLOW, NOTIFY, /* TRACEME, ATTACH, SEIZE */
-	TELL(SYS_pkey_alloc), TELL(SYS_swapon), TELL(SYS_swapoff),
-	TELL(SYS_userfaultfd), TELL(SYS_io_uring_setup), TELL(SYS_vmsplice),
-	TELL(SYS_process_madvise), TELL(447 /* memfd_secret */),
-	TELL(448 /* process_mrelease */), TELL(450 /* set_mempolicy_home_node */),
-	TELL(453 /* map_shadow_stack */), TELL(462 /* mseal */),
-	TELL(454 /* futex_wake */), TELL(455 /* futex_wait */),
-	TELL(449 /* futex_waitv */), TELL(SYS_modify_ldt),
-	SKIP_UNLESS_EQ(SYS_open, 3), LOAD_ARG(1), SKIP_UNLESS_SET(O_DIRECT_BIT, 1), NOTIFY,
+	TELL(SYS_set_robust_list),
+	TELL(SYS_rseq),
+	TELL(SYS_set_tid_address),
+	TELL(SYS_sched_getaffinity),
+	TELL(SYS_sched_setaffinity),
+	TELL(SYS_mlock),
+	TELL(SYS_munlock),
+	TELL(SYS_mlockall),
+	TELL(SYS_munlockall),
+	TELL(SYS_mlock2),
+	TELL(SYS_mincore),
+	TELL(SYS_msync),
+	TELL(SYS_sysinfo),
+	TELL(SYS_shmat),
+	TELL(SYS_shmdt),
+	TELL(SYS_mbind),
+	TELL(SYS_set_mempolicy),
+	TELL(SYS_get_mempolicy),
+	TELL(SYS_migrate_pages),
+	TELL(SYS_move_pages),
+	TELL(SYS_setrlimit),
+	TELL(SYS_remap_file_pages),
+	TELL(SYS_pkey_mprotect),
+	SKIP_UNLESS_EQ(SYS_prlimit64, 6),
+	LOAD_ARG(2),
+	SKIP_UNLESS_EQ(0, 2),
+	LOAD_ARG_HIGH(2),
+	SKIP_IF_EQ(0, 1),
+	NOTIFY,
+	ALLOW,
+	SKIP_UNLESS_EQ(SYS_ptrace, 6),
+	LOAD_ARG(0),
+	SKIP_IF_EQ(0, 3),
+	SKIP_IF_EQ(16, 2),
+	SKIP_IF_EQ(0x4206, 1),
+	ALLOW,
+	NOTIFY, /* TRACEME, ATTACH, SEIZE */
+	TELL(SYS_pkey_alloc),
+	TELL(SYS_swapon),
+	TELL(SYS_swapoff),
+	TELL(SYS_userfaultfd),
+	TELL(SYS_io_uring_setup),
+	TELL(SYS_vmsplice),
+	TELL(SYS_process_madvise),
+	TELL(447 /* memfd_secret */),
+	TELL(448 /* process_mrelease */),
+	TELL(450 /* set_mempolicy_home_node */),
+	TELL(453 /* map_shadow_stack */),
+	TELL(462 /* mseal */),
+	TELL(454 /* futex_wake */),
+	TELL(455 /* futex_wait */),
+	TELL(449 /* futex_waitv */),
+	TELL(SYS_modify_ldt),
+	SKIP_UNLESS_EQ(SYS_open, 3),
+	LOAD_ARG(1),
+	SKIP_UNLESS_SET(O_DIRECT_BIT, 1),
+	NOTIFY,
 	LOAD(nr),
-	SKIP_UNLESS_EQ(SYS_fcntl, 5), LOAD_ARG(1), SKIP_UNLESS_EQ(4 /* F_SETFL */, 3), LOAD_ARG(2),
-	SKIP_UNLESS_SET(O_DIRECT_BIT, 1), NOTIFY,
+	SKIP_UNLESS_EQ(SYS_fcntl, 5),
+	LOAD_ARG(1),
+	SKIP_UNLESS_EQ(4 /* F_SETFL */, 3),
+	LOAD_ARG(2),
+	SKIP_UNLESS_SET(O_DIRECT_BIT, 1),
+	NOTIFY,
 	ALLOW,
 };
 
 int filter_install(void)
 {
 	struct sock_fprog prog = { .len = array_size(program), .filter = program };
-	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	unsigned long flags =
+		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 
 	if (fd < 0 && errno == EACCES && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)

@@ -21,15 +21,18 @@
 
 struct flat;
 
-#define PROC_HASH 1024
+#define PROC_HASH    1024
 #define DEFAULTS_MAX 64
-#define FUTEX_WORDS 32
-#define PINNED_MAX 1024
-#define CALL_STATS 512
+#define FUTEX_WORDS  32
+#define PINNED_MAX   1024
+#define CALL_STATS   512
 
 struct host;
 
-/* Addresses that are backed by the private, registered nothing, as far as no leaf says otherwise. */
+/*
+ * Addresses that are backed by the private, registered nothing, as far as no leaf says
+ * otherwise.
+ */
 struct default_range {
 	vaddr_t start, end;
 };
@@ -42,30 +45,30 @@ struct held_fault {
 
 /* What the host maps for one address space. */
 struct space {
-	struct host *host;        /* (C) */
-	struct mm *mm;            /* (C) */
-	int uffd;                 /* -1 before it is known */
-	int slot;                 /* of the comm block; -1 without agent */
-	struct comm *comm;        /* NULL without agent */
-	void *root;               /* shadow of what is mapped, four levels; leaves are struct leaf */
+	struct host *host; /* (C) */
+	struct mm *mm; /* (C) */
+	int uffd; /* -1 before it is known */
+	int slot; /* of the comm block; -1 without agent */
+	struct comm *comm; /* NULL without agent */
+	void *root; /* shadow of what is mapped, four levels; leaves are struct leaf */
 	struct default_range def[DEFAULTS_MAX];
 	unsigned int nr_def;
-	unsigned int posted;      /* commands not yet handed to the agent */
-	unsigned int users;       /* processes */
-	bool quiet;               /* being set up: nothing is installed */
-	vaddr_t fault_addr;       /* of the fault being answered */
-	bool woken;               /* its thread was woken already */
-	bool gone;                /* the address space ended on the host */
+	unsigned int posted; /* commands not yet handed to the agent */
+	unsigned int users; /* processes */
+	bool quiet; /* being set up: nothing is installed */
+	vaddr_t fault_addr; /* of the fault being answered */
+	bool woken; /* its thread was woken already */
+	bool gone; /* the address space ended on the host */
 	vaddr_t futex[FUTEX_WORDS]; /* words that somebody may wait on by frame */
 	unsigned int nr_futex;
 	vaddr_t pinned[PINNED_MAX]; /* pages that the host kernel writes when a thread ends */
 	unsigned int nr_pinned;
-	struct list_head all;     /* on host->spaces */
-	u64 forked_ns;            /* when it was made by fork, for a child not seen yet */
-	struct proc *parent;      /* whose fork made it, until its process is known */
+	struct list_head all; /* on host->spaces */
+	u64 forked_ns; /* when it was made by fork, for a child not seen yet */
+	struct proc *parent; /* whose fork made it, until its process is known */
 	struct space *forked_from; /* while the host's fork is under way */
-	pid_t forker;             /* the thread that forks */
-	struct held_fault *held;  /* faults that wait for a fork of this space */
+	pid_t forker; /* the thread that forks */
+	struct held_fault *held; /* faults that wait for a fork of this space */
 	unsigned int nr_held, max_held;
 };
 
@@ -76,13 +79,13 @@ struct proc {
 	struct host *host;
 	pid_t pid;
 	int pidfd;
-	struct space *space;      /* NULL until its image was taken over */
-	bool exec_pending;        /* it called execve: its image may be another one next time */
+	struct space *space; /* NULL until its image was taken over */
+	bool exec_pending; /* it called execve: its image may be another one next time */
 	bool traced;
 	bool limits_stale;
-	bool own_affinity;        /* it chose its CPUs itself */
+	bool own_affinity; /* it chose its CPUs itself */
 	enum takeover takeover;
-	struct space *incoming;   /* being set up for it */
+	struct space *incoming; /* being set up for it */
 	u64 stub_pc, stub_nr;
 	u8 stub_saved[128];
 	unsigned int stub_len;
@@ -129,31 +132,31 @@ struct host {
 	u8 slot_used[COMM_SLOTS];
 	int notify_fd, epoll_fd, signal_fd;
 	pid_t manager, first_pid;
-	int first_status;         /* wait status of the first process, when `done` */
+	int first_status; /* wait status of the first process, when `done` */
 	bool done, stopping;
 	bool verbose;
 	struct list_head spaces;
 	struct list_head proc_hash[PROC_HASH], tid_hash[PROC_HASH];
 	unsigned int nr_procs;
-	struct space *forked;     /* parent of a fork that is done on the host and not settled yet */
-	struct space *newborn;    /* child of a fork that has no process and no agent yet */
+	struct space *forked; /* parent of a fork that is done on the host and not settled yet */
+	struct space *newborn; /* child of a fork that has no process and no agent yet */
 	struct deferred later[DEFERRED_MAX];
 	unsigned int nr_later;
 	struct call_stat call[CALL_STATS];
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
-	u64 host_mapped;          /* bytes of host mappings, not managed */
+	u64 host_mapped; /* bytes of host mappings, not managed */
 	u64 procs_seen;
-	unsigned int nr_tids;     /* threads met and not known to be gone */
+	unsigned int nr_tids; /* threads met and not known to be gone */
 	cpu_set_t all_cpus, one_cpu;
-	int mask_bytes;           /* of sched_getaffinity() */
-	bool gathered;            /* the programs share the manager's CPU */
+	int mask_bytes; /* of sched_getaffinity() */
+	bool gathered; /* the programs share the manager's CPU */
 	u64 herd_ns, herd_events;
 	u64 samples;
 	u64 sum[NR_USE], peak[NR_USE], now[NR_USE]; /* pages */
 	u64 next_sample_ns, next_progress_ns, start_ns;
 	const struct quire_run_config *config;
 	pid_t supervisor;
-	struct flat *report;      /* of report.c */
+	struct flat *report; /* of report.c */
 	void (*on_sample)(struct host *h);
 };
 
@@ -183,6 +186,10 @@ bool space_alive(struct space *s);
 struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 /* Hands posted commands over and waits. 0, or the first error. */
 int agent_run(struct space *s);
+
+/* enter.c */
+/* True where the notification was about becoming ours, and is answered. */
+bool enter_process(struct proc *p, const struct deferred *n);
 
 /* takeover.c */
 /* Diverts the thread into the agent's code; answers the notification. 0 or -errno. */
@@ -223,7 +230,10 @@ int filter_install(void);
 /* events.c */
 /* Answers all faults that this space's threads have reported so far. */
 void events_drain(struct space *s);
-/* Reads what the space's host has to say, and only takes notes: for use while a fault is handled. */
+/*
+ * Reads what the space's host has to say, and only takes notes: for use while a fault is
+ * handled.
+ */
 void events_take_notes(struct space *s);
 /* The host's fork has failed: the child that was prepared is undone. */
 void events_fork_failed(struct host *h);

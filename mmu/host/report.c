@@ -38,11 +38,14 @@ struct flat {
 
 static void fill_row(struct quire_oom_row *to, const struct oom_row *from)
 {
-	*to = (struct quire_oom_row){ .pid = from->pid, .uid = from->uid,
+	*to = (struct quire_oom_row){ .pid = from->pid,
+				      .uid = from->uid,
 				      .oom_score_adj = from->oom_score_adj,
-				      .total_vm_pages = from->total_vm, .rss_pages = from->rss,
+				      .total_vm_pages = from->total_vm,
+				      .rss_pages = from->rss,
 				      .pgtables_bytes = from->pgtables_bytes,
-				      .swapents_pages = from->swapents, .points = from->points };
+				      .swapents_pages = from->swapents,
+				      .points = from->points };
 	memcpy(to->comm, from->comm, sizeof(to->comm));
 }
 
@@ -67,8 +70,9 @@ static void fill_counters(struct flat *f, struct machine *m)
 	for (i = 0; i < NR_VM_STAT; i++) {
 		const struct stat_info *info = stat_info((enum vm_stat_item)i);
 
-		f->counter[i] = (struct quire_counter){ info->name, info->unit, info->meaning,
-							stat_read(&m->phys.stat, (enum vm_stat_item)i) };
+		f->counter[i] =
+			(struct quire_counter){ info->name, info->unit, info->meaning,
+						stat_read(&m->phys.stat, (enum vm_stat_item)i) };
 	}
 	f->report.nr_counters = NR_VM_STAT;
 }
@@ -80,8 +84,9 @@ static void fill_calls(struct flat *f, const struct host *h)
 	f->report.nr_calls = 0;
 	for (nr = 0; nr < CALL_STATS; nr++)
 		if (h->call[nr].count)
-			f->call[f->report.nr_calls++] = (struct quire_call){
-				call_name(nr), h->call[nr].count, h->call[nr].ns, h->call[nr].refused };
+			f->call[f->report.nr_calls++] =
+				(struct quire_call){ call_name(nr), h->call[nr].count,
+						     h->call[nr].ns, h->call[nr].refused };
 }
 
 static struct quire_usage usage_of(u64 peak, u64 sum, u64 now, u64 samples)
@@ -93,8 +98,10 @@ static void fill_usage(struct quire_report *r, struct host *h)
 {
 	r->anon = usage_of(h->peak[USE_ANON], h->sum[USE_ANON], h->now[USE_ANON], h->samples);
 	r->file = usage_of(h->peak[USE_FILE], h->sum[USE_FILE], h->now[USE_FILE], h->samples);
-	r->pagetables = usage_of(h->peak[USE_TABLE], h->sum[USE_TABLE], h->now[USE_TABLE], h->samples);
-	r->kernel = usage_of(h->peak[USE_KERNEL], h->sum[USE_KERNEL], h->now[USE_KERNEL], h->samples);
+	r->pagetables =
+		usage_of(h->peak[USE_TABLE], h->sum[USE_TABLE], h->now[USE_TABLE], h->samples);
+	r->kernel =
+		usage_of(h->peak[USE_KERNEL], h->sum[USE_KERNEL], h->now[USE_KERNEL], h->samples);
 }
 
 static void fill_report(struct flat *f, struct host *h)
@@ -225,7 +232,8 @@ static int keep_report(const struct flat *f, struct quire_report *report)
 
 int quire_run(const struct quire_run_config *config, struct quire_report *report)
 {
-	struct flat *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct flat *f =
+		mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t supervisor = getpid(), manager;
 	int status, ret;
 
@@ -244,7 +252,8 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 	}
 	status = supervise(manager);
 	if (WIFSIGNALED(status)) {
-		fprintf(stderr, "quire: the manager was ended by signal %d; all its programs are gone\n",
+		fprintf(stderr,
+			"quire: the manager was ended by signal %d; all its programs are gone\n",
 			WTERMSIG(status));
 		ret = 125;
 	} else if (!f->complete) {
@@ -259,9 +268,12 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 /* Numbers of the report that are not counters. */
 static bool report_number(const struct quire_report *r, const char *name, uint64_t *value)
 {
-	const struct { const char *name; uint64_t value; } row[] = {
-		{ "exit_status", (uint64_t)(WIFEXITED(r->status) ? WEXITSTATUS(r->status) :
-								    128 + WTERMSIG(r->status)) },
+	const struct {
+		const char *name;
+		uint64_t value;
+	} row[] = {
+		{ "exit_status", (uint64_t)(WIFEXITED(r->status) ? WEXITSTATUS(r->status)
+								 : 128 + WTERMSIG(r->status)) },
 		{ "wall_ms", (uint64_t)(r->wall_s * 1000) },
 		{ "user_ms", (uint64_t)(r->user_s * 1000) },
 		{ "sys_ms", (uint64_t)(r->sys_s * 1000) },

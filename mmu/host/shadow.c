@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FANOUT 512
+#define FANOUT	  512
 #define LEAF_SPAN (PAGE_SIZE * FANOUT)
 
 struct leaf {

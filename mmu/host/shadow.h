@@ -9,18 +9,21 @@
 #include "mmu/host/host.h"
 
 /* One word per page: kind, protection, marks, frame. */
-#define SHADOW_KIND 3u
-#define SHADOW_HOLE 0u     /* nothing of ours: the host's own mapping, or none */
-#define SHADOW_BACKDROP 1u /* private and empty; every access is reported */
-#define SHADOW_WINDOW 2u   /* a frame of the RAM file */
-#define SHADOW_PROT(prot) ((u32)(prot) << 2)
+#define SHADOW_KIND	      3u
+#define SHADOW_HOLE	      0u /* nothing of ours: the host's own mapping, or none */
+#define SHADOW_BACKDROP	      1u /* private and empty; every access is reported */
+#define SHADOW_WINDOW	      2u /* a frame of the RAM file */
+#define SHADOW_PROT(prot)     ((u32)(prot) << 2)
 #define SHADOW_GET_PROT(word) (((word) >> 2) & 7u)
-#define SHADOW_INSTALLED (1u << 5) /* the host translates it */
-#define SHADOW_WP (1u << 6)        /* and reports writes */
-#define SHADOW_PFN(pfn) ((u32)(pfn) << 7)
-#define SHADOW_GET_PFN(word) ((u64)((word) >> 7))
+#define SHADOW_INSTALLED      (1u << 5) /* the host translates it */
+#define SHADOW_WP	      (1u << 6) /* and reports writes */
+#define SHADOW_PFN(pfn)	      ((u32)(pfn) << 7)
+#define SHADOW_GET_PFN(word)  ((u64)((word) >> 7))
 
-/* The word of a page; makes its leaf. Consecutive words of one 2 MiB leaf are consecutive in memory. */
+/*
+ * The word of a page; makes its leaf. Consecutive words of one 2 MiB leaf are consecutive in
+ * memory.
+ */
 u32 *shadow_get(struct space *s, vaddr_t addr);
 /* The word, or NULL where no leaf is: then shadow_default() tells. */
 u32 *shadow_find(const struct space *s, vaddr_t addr);

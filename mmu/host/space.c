@@ -8,7 +8,8 @@
  *         continues the pages; invalidate() drops pages but leaves the windows, which then report
  *         every access. Mapping calls are made by the agent, in batches; the rest are ioctls.
  * Holds   S1  a page is installed only where its window shows the frame that the table names
- *         S2  without an agent (a child just forked) nothing is taken away: reclaim leaves its pages
+ *         S2  without an agent (a child just forked) nothing is taken away: reclaim leaves its
+ *         pages
  * Why     DESIGN: windows; Linux: Documentation/admin-guide/mm/userfaultfd.rst.
  *
  * SPDX-License-Identifier: MIT
@@ -34,7 +35,8 @@
 #define UFFDIO_CONTINUE_MODE_WP ((__u64)1 << 1)
 #endif
 
-#define WINDOW_MODES (UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP)
+#define WINDOW_MODES                                                                               \
+	(UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP)
 #define RWX (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 /* VM_READ, VM_WRITE and VM_EXEC are PROT_READ, PROT_WRITE and PROT_EXEC. */
@@ -203,7 +205,8 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 			continue;
 		} else if (errno == EEXIST || errno == ENOENT)
 			start += PAGE_SIZE;
-		else if (errno == EAGAIN) /* the host is in a fork, which waits until we have read of it */
+		else if (errno ==
+			 EAGAIN) /* the host is in a fork, which waits until we have read of it */
 			events_take_notes(s);
 		else
 			return;
@@ -344,7 +347,8 @@ static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
 		posted = s;
 		run = uninstall(s, ranges[i].start, ranges[i].end);
 		if (run.end)
-			agent_post(s, SYS_madvise, run.start, run.end - run.start, MADV_DONTNEED, 0, 0, 0);
+			agent_post(s, SYS_madvise, run.start, run.end - run.start, MADV_DONTNEED, 0,
+				   0, 0);
 	}
 	if (posted)
 		(void)agent_run(posted);
@@ -359,8 +363,9 @@ static bool next_unfit(struct space *s, int prot, vaddr_t *at, vaddr_t end, stru
 		u32 state = sh ? *sh : shadow_default(s, *at);
 		u32 kind = state & SHADOW_KIND;
 		vaddr_t next = sh ? *at + PAGE_SIZE : shadow_skip(s, *at, end);
-		bool fit = kind == SHADOW_BACKDROP ? SHADOW_GET_PROT(state) == RWX :
-			   kind == SHADOW_WINDOW && SHADOW_GET_PROT(state) == (u32)prot;
+		bool fit = kind == SHADOW_BACKDROP
+				   ? SHADOW_GET_PROT(state) == RWX
+				   : kind == SHADOW_WINDOW && SHADOW_GET_PROT(state) == (u32)prot;
 
 		if (fit && run->end)
 			return true;
@@ -439,7 +444,8 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 	struct vma *vma = vma_at(s->mm, addr);
 
 	addr &= PAGE_MASK;
-	if (kind == BAD_BUS) /* beyond the end of the RAM file, and not registered: a native SIGBUS */
+	if (kind ==
+	    BAD_BUS) /* beyond the end of the RAM file, and not registered: a native SIGBUS */
 		agent_post(s, SYS_mmap, addr, PAGE_SIZE, RWX, MAP_FIXED | MAP_SHARED,
 			   s->comm ? (u64)s->comm->ram_fd : 0, s->host->ram_bytes);
 	else if (kind == BAD_ACCERR && vma)
@@ -481,7 +487,8 @@ void space_wake_futexes(struct space *s, vaddr_t start, vaddr_t end)
 		}
 		if (sh && (*sh & SHADOW_KIND) == SHADOW_WINDOW)
 			syscall(SYS_futex,
-				s->host->ram + (SHADOW_GET_PFN(*sh) << PAGE_SHIFT) + (addr & ~PAGE_MASK),
+				s->host->ram + (SHADOW_GET_PFN(*sh) << PAGE_SHIFT) +
+					(addr & ~PAGE_MASK),
 				FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
 		s->futex[i] = s->futex[--s->nr_futex];
 	}

@@ -27,7 +27,7 @@
 #include "mmu/host/host.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS	   SECCOMP_IOW(4, __u64)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
@@ -79,25 +79,28 @@ static u64 machine_now(struct machine *m)
 	return now_ns();
 }
 
-static const struct machine_ops ops = { .kill = proc_kill, .refresh = proc_refresh,
-					.now_ns = machine_now, .log = log_machine };
+static const struct machine_ops ops = {
+	.kill = proc_kill, .refresh = proc_refresh, .now_ns = machine_now, .log = log_machine
+};
 
 static int make_memory_file(const char *name, u64 bytes)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
 
 	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
-		host_fail("cannot make %llu MiB of memory (%s): %s", (unsigned long long)bytes >> 20, name,
-			  strerror(errno));
+		host_fail("cannot make %llu MiB of memory (%s): %s",
+			  (unsigned long long)bytes >> 20, name, strerror(errno));
 	return fd;
 }
 
 static void *map_file(int fd, u64 bytes, u64 offset)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+			(off_t)offset);
 
 	if (at == MAP_FAILED)
-		host_fail("cannot map %llu MiB: %s", (unsigned long long)bytes >> 20, strerror(errno));
+		host_fail("cannot map %llu MiB: %s", (unsigned long long)bytes >> 20,
+			  strerror(errno));
 	return at;
 }
 
@@ -120,8 +123,9 @@ static int open_swap(const struct quire_run_config *c)
 		if (fd < 0)
 			fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0)
-			host_fail("cannot make a swap file in %s: %s; set TMPDIR or use --swap-file", dir,
-				  strerror(errno));
+			host_fail(
+				"cannot make a swap file in %s: %s; set TMPDIR or use --swap-file",
+				dir, strerror(errno));
 	}
 	if (ftruncate(fd, (off_t)(c->swap_bytes + PAGE_SIZE)) < 0)
 		host_fail("cannot make a swap file of %llu MiB: %s; use a smaller --swap",
@@ -152,7 +156,9 @@ static void open_events(struct host *h)
 struct host *host_create(const struct quire_run_config *c)
 {
 	struct host *h = calloc(1, sizeof(*h));
-	struct machine_config mc = { .mmu = &host_mmu_ops, .ops = &ops, .seed = c->seed, .owner = h };
+	struct machine_config mc = {
+		.mmu = &host_mmu_ops, .ops = &ops, .seed = c->seed, .owner = h
+	};
 	u64 code_bytes = COMM_FILE_OFFSET + COMM_SLOTS * COMM_SIZE;
 	int i, err;
 
@@ -172,11 +178,15 @@ struct host *host_create(const struct quire_run_config *c)
 	h->ram_fd = make_memory_file("quire-ram", h->ram_bytes);
 	h->ram = map_file(h->ram_fd, h->ram_bytes, 0);
 	h->code_fd = make_memory_file("quire-agent", code_bytes);
-	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text), 0) < 0)
+	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text),
+		   0) < 0)
 		host_fail("cannot write the agent's code: %s", strerror(errno));
 	h->comm_base = map_file(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
-	mc.phys = (struct phys_config){ .ram = h->ram, .nr_pages = h->ram_bytes >> PAGE_SHIFT,
-					.ram_content = RAM_ZEROED, .log = log_boot, .arg = h };
+	mc.phys = (struct phys_config){ .ram = h->ram,
+					.nr_pages = h->ram_bytes >> PAGE_SHIFT,
+					.ram_content = RAM_ZEROED,
+					.log = log_boot,
+					.arg = h };
 	if (c->swap_bytes) {
 		mc.swap_dev = file_device(open_swap(c));
 		mc.swap_pages = (c->swap_bytes >> PAGE_SHIFT) + 1;
@@ -231,15 +241,21 @@ int host_start(struct host *h, char **argv)
 	close(down[0]);
 	setpriority(PRIO_PROCESS, 0, -20); /* a fault must be answered before another can be made */
 	if (read(up[0], &fd, sizeof(fd)) != (ssize_t)sizeof(fd) || fd < 0)
-		host_fail("cannot install the system call filter: %s; CAP_SYS_ADMIN or a container that "
-			  "allows seccomp is needed", strerror(fd < 0 ? -fd : EPIPE));
+		host_fail("cannot install the system call filter: %s; CAP_SYS_ADMIN or a container "
+			  "that "
+			  "allows seccomp is needed",
+			  strerror(fd < 0 ? -fd : EPIPE));
 	pidfd = (int)syscall(SYS_pidfd_open, h->first_pid, 0);
 	h->notify_fd = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
 	close(pidfd);
 	if (h->notify_fd < 0)
-		host_fail("cannot get the filter's listener: %s; CAP_SYS_PTRACE is needed", strerror(errno));
+		host_fail("cannot get the filter's listener: %s; CAP_SYS_PTRACE is needed",
+			  strerror(errno));
 	fcntl(h->notify_fd, F_SETFD, FD_CLOEXEC);
-	/* The two sides take turns: wake the other on this CPU. Linux 6.6; without it only slower. */
+	/*
+	 * The two sides take turns: wake the other on this CPU. Linux 6.6; without it only
+	 * slower.
+	 */
 	ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->notify_fd, &ev);
 	if (write(down[1], "g", 1) != 1)

@@ -1,12 +1,14 @@
 /*
- * takeover.c - a new image, or a forked child, gets its agent, and its memory becomes the machine's.
+ * takeover.c - a new image, or a forked child, gets its agent, and its memory becomes the
+ * machine's.
  *
  * How     STUB   the thread waits in an intercepted call; the code behind the call is saved and a
  *                stub written there, which maps the agent's code and jumps to it.  [takeover_begin]
  *         GATE   the agent exists; the thread waits at the gate. The stub is undone. For a new
  *                image, every area that the host made becomes one of ours, pages that were
  *                written before now are carried over, and backdrop is put over
- *                everything.                                                       [takeover_finish]
+ *                everything.
+ *                [takeover_finish]
  *         then   the thread repeats its call, and all goes the usual way.
  * Why     Works under a debugger, for static programs, and without ptrace.
  *
@@ -36,7 +38,7 @@
 extern const char __start_agent_text[], __stop_agent_text[], agent_entry[];
 
 /* The image and its heap lie below, the areas of mmap() and the stack above. */
-#define LOW_HALF 0x700000000000ull
+#define LOW_HALF  0x700000000000ull
 #define HEAP_ROOM (1ull << 40)
 /* Between our agent and this the host puts what it maps itself. */
 #define NATIVE_END (AGENT_BASE + (1ull << 42))
@@ -70,27 +72,28 @@ static void emit32(struct code *c, u32 value)
 static void make_stub(struct code *c, int code_fd, u64 word)
 {
 	c->len = 0;
-	EMIT(c, 0x48, 0x8d, 0x64, 0x24, 0x80);             /* lea -128(%rsp), %rsp */
-	EMIT(c, 0x57, 0x56, 0x52, 0x41, 0x52, 0x41, 0x50, 0x41, 0x51); /* push rdi rsi rdx r10 r8 r9 */
+	EMIT(c, 0x48, 0x8d, 0x64, 0x24, 0x80); /* lea -128(%rsp), %rsp */
+	EMIT(c, 0x57, 0x56, 0x52, 0x41, 0x52, 0x41, 0x50, 0x41,
+	     0x51); /* push rdi rsi rdx r10 r8 r9 */
 	EMIT(c, 0xb8);
-	emit32(c, SYS_mmap);                               /* mov $9, %eax */
+	emit32(c, SYS_mmap); /* mov $9, %eax */
 	EMIT(c, 0x48, 0xbf);
-	emit64(c, AGENT_BASE);                             /* movabs $base, %rdi */
+	emit64(c, AGENT_BASE); /* movabs $base, %rdi */
 	EMIT(c, 0xbe);
-	emit32(c, (u32)AGENT_CODE_MAX);                    /* mov $size, %esi */
+	emit32(c, (u32)AGENT_CODE_MAX); /* mov $size, %esi */
 	EMIT(c, 0xba);
-	emit32(c, PROT_READ | PROT_EXEC);                  /* mov $5, %edx */
+	emit32(c, PROT_READ | PROT_EXEC); /* mov $5, %edx */
 	EMIT(c, 0x41, 0xba);
-	emit32(c, MAP_PRIVATE | MAP_FIXED);                /* mov $flags, %r10d */
+	emit32(c, MAP_PRIVATE | MAP_FIXED); /* mov $flags, %r10d */
 	EMIT(c, 0x41, 0xb8);
-	emit32(c, (u32)code_fd);                           /* mov $fd, %r8d */
-	EMIT(c, 0x45, 0x31, 0xc9);                         /* xor %r9d, %r9d */
-	EMIT(c, 0x0f, 0x05);                               /* syscall */
+	emit32(c, (u32)code_fd); /* mov $fd, %r8d */
+	EMIT(c, 0x45, 0x31, 0xc9); /* xor %r9d, %r9d */
+	EMIT(c, 0x0f, 0x05); /* syscall */
 	EMIT(c, 0x49, 0xb9);
-	emit64(c, word);                                   /* movabs $word, %r9 */
+	emit64(c, word); /* movabs $word, %r9 */
 	EMIT(c, 0x48, 0x05);
 	emit32(c, (u32)(agent_entry - __start_agent_text)); /* add $entry, %rax */
-	EMIT(c, 0xff, 0xe0);                               /* jmp *%rax */
+	EMIT(c, 0xff, 0xe0); /* jmp *%rax */
 }
 
 static int poke(pid_t tid, u64 addr, const void *bytes, unsigned int len, void *saved)
@@ -159,8 +162,9 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 	ram_fd = code_fd >= 0 ? give_fd(h, id, h->ram_fd) : -1;
 	if (ram_fd < 0)
 		return -EMFILE;
-	make_stub(&stub, code_fd, (u64)incoming->slot | (u64)ram_fd << 16 |
-					  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
+	make_stub(&stub, code_fd,
+		  (u64)incoming->slot | (u64)ram_fd << 16 |
+			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
 	if (incoming->uffd >= 0) /* a forked child: its code is a window and must be there */
 		(void)fault_handle(incoming->mm, pc, ACCESS_EXEC);
 	err = poke(tid, pc, stub.byte, stub.len, p->stub_saved);
@@ -192,11 +196,15 @@ static bool parse_area(const char *line, struct host_area *a)
 	unsigned int major, minor;
 
 	a->name[0] = '\0';
-	if (sscanf(line, "%llx-%llx %7s %llx %x:%x %llu %255[^\n]", &start, &end, perm, &offset, &major,
-		   &minor, &inode, a->name) < 7)
+	if (sscanf(line, "%llx-%llx %7s %llx %x:%x %llu %255[^\n]", &start, &end, perm, &offset,
+		   &major, &minor, &inode, a->name) < 7)
 		return false;
-	*a = (struct host_area){ .start = start, .end = end, .offset = offset, .inode = inode,
-				 .shared = perm[3] == 's', .name = "" };
+	*a = (struct host_area){ .start = start,
+				 .end = end,
+				 .offset = offset,
+				 .inode = inode,
+				 .shared = perm[3] == 's',
+				 .name = "" };
 	sscanf(line, "%*s %*s %*s %*s %*s %255[^\n]", a->name);
 	a->prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
 		  (perm[2] == 'x' ? PROT_EXEC : 0);
@@ -248,8 +256,11 @@ static struct mapping *area_mapping(struct space *s, pid_t pid, const struct hos
 static int adopt_area(struct space *s, pid_t pid, const struct host_area *a, int pagemap)
 {
 	bool stack = !strcmp(a->name, "[stack]");
-	struct map_request req = { .addr = a->start, .len = a->end - a->start, .prot = a->prot,
-				   .flags = MAP_PRIVATE | MAP_FIXED | (a->inode ? 0 : MAP_ANONYMOUS),
+	struct map_request req = { .addr = a->start,
+				   .len = a->end - a->start,
+				   .prot = a->prot,
+				   .flags =
+					   MAP_PRIVATE | MAP_FIXED | (a->inode ? 0 : MAP_ANONYMOUS),
 				   .offset = a->inode ? a->offset : 0,
 				   .vm_flags = stack ? VM_GROWSDOWN : 0 };
 	s64 r;
@@ -280,7 +291,9 @@ struct layout {
 /* The host's own area keeps its place: nothing of ours will be put there. */
 static int keep_native(struct space *s, struct layout *l, const struct host_area *a)
 {
-	struct map_request req = { .addr = a->start, .len = a->end - a->start, .prot = a->prot,
+	struct map_request req = { .addr = a->start,
+				   .len = a->end - a->start,
+				   .prot = a->prot,
 				   .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 				   .vm_flags = VM_PFNMAP };
 
@@ -326,12 +339,14 @@ static int read_image(struct image *im, pid_t pid)
 		close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1,
-			  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-			  "%*u %*u %*d %*u %llu %llu %llu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %*u "
-			  "%*u %*u %*u %*d %llu %llu %llu %llu %llu %llu %llu",
-			  &im->start_code, &im->end_code, &im->start_stack, &im->start_data, &im->end_data,
-			  &im->start_brk, &im->arg_start, &im->arg_end, &im->env_start, &im->env_end) != 10)
+	if (!at ||
+	    sscanf(at + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   "%*u %*u %*d %*u %llu %llu %llu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %*u "
+		   "%*u %*u %*u %*d %llu %llu %llu %llu %llu %llu %llu",
+		   &im->start_code, &im->end_code, &im->start_stack, &im->start_data, &im->end_data,
+		   &im->start_brk, &im->arg_start, &im->arg_end, &im->env_start,
+		   &im->env_end) != 10)
 		return -ESRCH;
 	return 0;
 }
@@ -410,15 +425,23 @@ static int cover(struct space *s, const struct layout *l)
 static void move_strings(struct space *s, const struct image *im, u64 by)
 {
 	struct prctl_mm_map map = {
-		.start_code = im->start_code, .end_code = im->end_code,
-		.start_data = im->start_data, .end_data = im->end_data,
-		.start_brk = im->start_brk, .brk = im->start_brk, .start_stack = im->start_stack,
-		.arg_start = im->arg_start + by, .arg_end = im->arg_end + by,
-		.env_start = im->env_start + by, .env_end = im->env_end + by, .exe_fd = (u32)-1,
+		.start_code = im->start_code,
+		.end_code = im->end_code,
+		.start_data = im->start_data,
+		.end_data = im->end_data,
+		.start_brk = im->start_brk,
+		.brk = im->start_brk,
+		.start_stack = im->start_stack,
+		.arg_start = im->arg_start + by,
+		.arg_end = im->arg_end + by,
+		.env_start = im->env_start + by,
+		.env_end = im->env_end + by,
+		.exe_fd = (u32)-1,
 	};
 	u64 offset = offsetof(struct comm, command[COMM_COMMANDS - 1]);
 
-	_Static_assert(sizeof(map) <= 2 * sizeof(struct comm_command), "fits behind the first commands");
+	_Static_assert(sizeof(map) <= 2 * sizeof(struct comm_command),
+		       "fits behind the first commands");
 	memcpy((u8 *)s->comm + offset - sizeof(struct comm_command), &map, sizeof(map));
 	agent_post(s, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP,
 		   AGENT_COMM + offset - sizeof(struct comm_command), sizeof(map), 0, 0);
@@ -457,7 +480,8 @@ static void start_uffd(struct space *s, struct proc *p)
 {
 	struct uffdio_api api = { .api = UFFD_API,
 				  .features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_THREAD_ID |
-					      UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |
+					      UFFD_FEATURE_MISSING_SHMEM |
+					      UFFD_FEATURE_MINOR_SHMEM |
 					      UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
 					      UFFD_FEATURE_PAGEFAULT_FLAG_WP };
 
@@ -524,16 +548,19 @@ void takeover_finish(struct proc *p, u64 id)
 	} else {
 		/* The private copy of the patched code goes; the window shows the file again. */
 		agent_post(s, SYS_madvise, p->stub_pc & PAGE_MASK,
-			   ((p->stub_pc + p->stub_len + PAGE_SIZE - 1) & PAGE_MASK) - (p->stub_pc & PAGE_MASK),
+			   ((p->stub_pc + p->stub_len + PAGE_SIZE - 1) & PAGE_MASK) -
+				   (p->stub_pc & PAGE_MASK),
 			   MADV_DONTNEED, 0, 0, 0);
 		(void)agent_run(s);
-		for (vaddr_t a = p->stub_pc & PAGE_MASK; a < p->stub_pc + p->stub_len; a += PAGE_SIZE)
+		for (vaddr_t a = p->stub_pc & PAGE_MASK; a < p->stub_pc + p->stub_len;
+		     a += PAGE_SIZE)
 			*shadow_get(s, a) &= ~(SHADOW_INSTALLED | SHADOW_WP);
 	}
 	if (h->newborn == s)
 		h->newborn = NULL;
 	if (err) {
-		host_log(h, "cannot take over process %d (%s): %s", p->pid, s->mm->comm, strerror(-err));
+		host_log(h, "cannot take over process %d (%s): %s", p->pid, s->mm->comm,
+			 strerror(-err));
 		kill(p->pid, SIGKILL);
 	}
 	reply_value(h, id, 0);

@@ -31,7 +31,8 @@ static void wait_done(struct space *s, u32 want)
 			siginfo_t info = { 0 };
 
 			if (waitid(P_PID, (id_t)s->comm->agent, &info,
-				   WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+				   WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			    info.si_pid) {
 				s->gone = true;
 				return;
 			}

@@ -133,12 +133,15 @@ INLINE void watch_manager(struct comm *c)
 		agent_orphaned(0);
 }
 
-AGENT static void agent_main(uint64_t ram_fd)
+AGENT static void agent_main(uint64_t word)
 {
+	uint64_t ram_fd = (uint64_t)ENTRY_RAM_FD(word);
 	struct comm *c = the_comm();
 	uint32_t seen = c->done;
 	uint32_t i;
 
+	if (c->generation != ENTRY_GENERATION(word))
+		CALL1(NR_exit, 0);
 	CALL1(NR_setsid, 0);
 	if (ram_fd > 0)
 		CALL3(NR_close_range, 0, ram_fd - 1, 0);
@@ -147,8 +150,11 @@ AGENT static void agent_main(uint64_t ram_fd)
 	c->agent = (int32_t)CALL1(NR_getpid, 0);
 	watch_manager(c);
 	for (;;) {
-		while (__atomic_load_n(&c->seq, __ATOMIC_ACQUIRE) == seen)
+		while (__atomic_load_n(&c->seq, __ATOMIC_ACQUIRE) == seen &&
+		       c->generation == ENTRY_GENERATION(word))
 			CALL4(NR_futex, &c->seq, FUTEX_WAIT, seen, 0);
+		if (c->generation != ENTRY_GENERATION(word))
+			CALL1(NR_exit, 0); /* our program ended before the manager knew us */
 		for (i = 0; i < c->nr && i < COMM_COMMANDS; i++) {
 			struct comm_command *k = &c->command[i];
 
@@ -168,10 +174,10 @@ AGENT static void agent_main(uint64_t ram_fd)
 #define CLONE_UNTRACED 0x800000
 
 /* Lives just long enough that the agent has no parent in the program. */
-AGENT static void agent_parent(uint64_t ram_fd)
+AGENT static void agent_parent(uint64_t word)
 {
 	spawn(CLONE_VM | CLONE_FILES | CLONE_UNTRACED | 17, AGENT_COMM + COMM_SIZE, agent_main,
-	      ram_fd);
+	      word);
 	CALL1(NR_exit, 0);
 }
 
@@ -189,7 +195,7 @@ AGENT static void agent_enter(uint64_t code_fd, uint64_t word)
 	if (word & ENTRY_NEED_UFFD)
 		c->uffd = (int32_t)CALL1(NR_userfaultfd, 02004000);
 	child = spawn(CLONE_VM | CLONE_VFORK | CLONE_UNTRACED, AGENT_COMM + COMM_SIZE - 0x800,
-		      agent_parent, (uint64_t)ENTRY_RAM_FD(word));
+		      agent_parent, word);
 	CALL4(NR_wait4, child, 0, 0x40000000, 0);
 	CALL1(NR_close, code_fd);
 	CALL1(NR_close, ENTRY_RAM_FD(word));

@@ -27,9 +27,10 @@
 #define GATE_NR 0x5155
 
 /* What an entry into the agent's code carries in one register. */
-#define ENTRY_SLOT(word)   ((uint32_t)((word)&0xffff))
-#define ENTRY_RAM_FD(word) ((int)(((word) >> 16) & 0xffff))
-#define ENTRY_NEED_UFFD	   (1ull << 32)
+#define ENTRY_SLOT(word)       ((uint32_t)((word)&0xffff))
+#define ENTRY_RAM_FD(word)     ((int)(((word) >> 16) & 0xffff))
+#define ENTRY_NEED_UFFD	       (1ull << 32)
+#define ENTRY_GENERATION(word) ((uint32_t)((word) >> 40))
 
 struct comm_command {
 	int64_t nr;
@@ -44,6 +45,7 @@ struct comm {
 	uint32_t seq; /* (futex) commands posted */
 	uint32_t done; /* (futex) commands finished */
 	uint32_t nr; /* commands in this post */
+	uint32_t generation; /* of the block's use: an agent of an earlier one ends */
 	int32_t manager; /* its process id; the agent ends without it */
 	int32_t program; /* process to kill when the manager is gone */
 	int32_t uffd; /* descriptor in the program, or -errno */

@@ -186,6 +186,8 @@ bool space_alive(struct space *s);
 struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 /* Hands posted commands over and waits. 0, or the first error. */
 int agent_run(struct space *s);
+/* The space has no use for its agent any more, nor for one that is being made. */
+void agent_end(struct space *s);
 
 /* enter.c */
 /* True where the notification was about becoming ours, and is answered. */

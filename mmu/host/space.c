@@ -528,8 +528,7 @@ void space_destroy(struct space *s)
 		h->newborn = NULL;
 	if (h->forked == s)
 		h->forked = NULL;
-	if (s->comm && s->comm->agent > 0)
-		kill(s->comm->agent, SIGKILL);
+	agent_end(s);
 	mm_destroy(s->mm);
 	if (s->uffd >= 0)
 		close(s->uffd);

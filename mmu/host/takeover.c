@@ -136,7 +136,10 @@ static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr
 {
 	struct comm *c = (struct comm *)(void *)(h->comm_base + (u64)slot * COMM_SIZE);
 
+	u32 generation = (c->generation + 1) & 0xffffff;
+
 	memset(c, 0, offsetof(struct comm, command));
+	c->generation = generation;
 	c->resume_nr = nr;
 	c->resume_pc = pc - 2; /* the syscall instruction again */
 	c->manager = h->manager;
@@ -148,6 +151,7 @@ static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr
 int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 {
 	struct host *h = p->host;
+	struct comm *comm;
 	struct code stub;
 	int code_fd, ram_fd, err;
 	u64 nr, sp, pc;
@@ -162,15 +166,15 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 	ram_fd = code_fd >= 0 ? give_fd(h, id, h->ram_fd) : -1;
 	if (ram_fd < 0)
 		return -EMFILE;
+	comm = comm_prepare(h, incoming->slot, p->pid, nr, pc);
 	make_stub(&stub, code_fd,
-		  (u64)incoming->slot | (u64)ram_fd << 16 |
+		  (u64)incoming->slot | (u64)ram_fd << 16 | (u64)comm->generation << 40 |
 			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
 	if (incoming->uffd >= 0) /* a forked child: its code is a window and must be there */
 		(void)fault_handle(incoming->mm, pc, ACCESS_EXEC);
 	err = poke(tid, pc, stub.byte, stub.len, p->stub_saved);
 	if (err)
 		return err;
-	comm_prepare(h, incoming->slot, p->pid, nr, pc);
 	p->incoming = incoming;
 	p->takeover = TAKEOVER_STUB;
 	p->stub_pc = pc;

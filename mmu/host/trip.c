@@ -56,7 +56,7 @@ int agent_run(struct space *s)
 	s->host->agent_trips++;
 	s->host->agent_commands += s->comm->nr;
 	__atomic_add_fetch(&s->comm->seq, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &s->comm->seq, FUTEX_WAKE, 1, NULL, NULL, 0);
+	syscall(SYS_futex, &s->comm->seq, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
 	wait_done(s, s->comm->seq);
 	for (i = 0; i < s->comm->nr && !err; i++)
 		if (s->comm->command[i].result < 0 && s->comm->command[i].result > -4096)
@@ -75,4 +75,17 @@ struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u6
 	k = &s->comm->command[s->posted++];
 	*k = (struct comm_command){ .nr = nr, .arg = { a, b, c, d, e, f } };
 	return k;
+}
+
+void agent_end(struct space *s)
+{
+	struct comm *c;
+
+	if (s->slot < 0)
+		return;
+	c = (struct comm *)(void *)(s->host->comm_base + (u64)s->slot * COMM_SIZE);
+	if (c->agent > 0)
+		kill(c->agent, SIGKILL);
+	c->generation = (c->generation + 1) & 0xffffff; /* one that is just beginning ends itself */
+	syscall(SYS_futex, &c->seq, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
 }

@@ -480,7 +480,7 @@ static void keep_strings(struct space *s, pid_t pid, const struct image *im)
 	free(copy);
 }
 
-static void start_uffd(struct space *s, struct proc *p)
+static int start_uffd(struct space *s, struct proc *p)
 {
 	struct uffdio_api api = { .api = UFFD_API,
 				  .features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_THREAD_ID |
@@ -489,6 +489,13 @@ static void start_uffd(struct space *s, struct proc *p)
 					      UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
 					      UFFD_FEATURE_PAGEFAULT_FLAG_WP };
 
+	if (s->comm->uffd < 0) {
+		host_log(s->host,
+			 "process %d may not open a userfaultfd (%s); it changed its user? "
+			 "vm.unprivileged_userfaultfd=1 would allow it",
+			 p->pid, strerror(-s->comm->uffd));
+		return s->comm->uffd;
+	}
 	s->uffd = (int)syscall(SYS_pidfd_getfd, p->pidfd, s->comm->uffd, 0);
 	if (s->uffd < 0)
 		host_fail("cannot get the program's userfaultfd (%s); CAP_SYS_PTRACE is needed",
@@ -496,6 +503,7 @@ static void start_uffd(struct space *s, struct proc *p)
 	if (ioctl(s->uffd, UFFDIO_API, &api) < 0)
 		host_fail("this kernel's userfaultfd lacks what Quire needs: %s", strerror(errno));
 	host_add_uffd(s);
+	return 0;
 }
 
 static int take_image(struct proc *p, struct space *s)
@@ -504,7 +512,9 @@ static int take_image(struct proc *p, struct space *s)
 	struct image im;
 	int err;
 
-	start_uffd(s, p);
+	err = start_uffd(s, p);
+	if (err)
+		return err;
 	s->quiet = true;
 	err = read_image(&im, p->pid);
 	if (err)

@@ -193,7 +193,7 @@ exit 5
     return ['/bin/bash', '-c', script]
 
 
-@program('barrier', timeout=60)
+@program('barrier', timeout=60, quick=(1.5, 0.5))
 def barrier(bench):
     """8 threads with barriers over 48 MiB"""
     return [bench.compile('barrier'), '8', '6', '48']

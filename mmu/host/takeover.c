@@ -489,6 +489,9 @@ static int start_uffd(struct space *s, struct proc *p)
 					      UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
 					      UFFD_FEATURE_PAGEFAULT_FLAG_WP };
 
+	if (s->comm->uffd < 0 && p->pid == s->host->first_pid)
+		host_fail("cannot get the program's userfaultfd (%s); CAP_SYS_PTRACE is needed",
+			  strerror(-s->comm->uffd));
 	if (s->comm->uffd < 0) {
 		host_log(s->host,
 			 "process %d may not open a userfaultfd (%s); it changed its user? "

@@ -1,7 +1,7 @@
 /*
  * heap.c - reserves the zones and opens them step by step.
  *
- * Why     One reservation, not brk: measured equal in speed, but a library that calls sbrk()
+ * Why     One reservation, not brk: not measured against it, but a library that calls sbrk()
  *         itself cannot break it, and a free block in its middle can be returned as easily as
  *         at its end (docs/malloc.md). Opening by mprotect keeps the kernel's accounting
  *         honest: with strict overcommit malloc() fails, not the first touch.

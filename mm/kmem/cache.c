@@ -26,6 +26,18 @@ static unsigned objects_in(const struct kmem_cache *cache, unsigned order, u32 *
 	return nr;
 }
 
+/* The smallest slab that holds an object, with its bits where the others have them. */
+static void choose_min_order(struct kmem_cache *cache)
+{
+	unsigned order = 0;
+
+	while (cache->first + cache->size > (size_t)PAGE_SIZE << order)
+		order++;
+	cache->min_order = cache->first ? cache->order : (u8)order;
+	cache->min_objs =
+		cache->first ? cache->nr_objs : (u16)(((size_t)PAGE_SIZE << order) / cache->size);
+}
+
 /* The smallest slab that holds enough objects and wastes at most an eighth. */
 static void choose_order(struct kmem_cache *cache)
 {
@@ -44,6 +56,7 @@ static void choose_order(struct kmem_cache *cache)
 	cache->order = (u8)order;
 	cache->nr_objs = (u16)nr;
 	cache->first = first;
+	choose_min_order(cache);
 }
 
 static void cache_init(struct kmem_cache *cache, struct phys *phys, const char *name, size_t size,
@@ -219,7 +232,8 @@ void kmem_cache_info(struct kmem_cache *cache, struct slab_info *info)
 	*info = (struct slab_info){
 		.name = cache->name,
 		.active_objs = cache->nr_inuse - waiting,
-		.num_objs = cache->nr_slabs * cache->nr_objs,
+		.num_objs = (cache->nr_slabs - cache->nr_small) * cache->nr_objs +
+			    cache->nr_small * cache->min_objs,
 		.object_size = cache->object_size,
 		.size = cache->size,
 		.objs_per_slab = cache->nr_objs,

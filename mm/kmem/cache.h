@@ -54,7 +54,9 @@ struct kmem_cache {
 	u32 reciprocal; /* (C) 2^32 / size, rounded up */
 	u32 first; /* (C) offset of object 0 in the slab: after the bits */
 	u16 nr_objs; /* (C) objects per slab */
+	u16 min_objs; /* (C) and in one of min_order */
 	u8 order; /* (C) frames per slab: 2^order */
+	u8 min_order; /* (C) when there is no block of that order. Linux: s->min */
 	u8 unlocked; /* (C) magazines need no lock */
 	u8 kmalloc_class; /* (C) 1 + class, or 0 */
 	unsigned flags; /* (C) enum slab_flag */
@@ -74,6 +76,7 @@ struct kmem_cache {
 	struct list_head empty; /* (N) */
 	u64 nr_slabs; /* (N) all three lists */
 	u64 nr_empty; /* (N) */
+	u64 nr_small; /* (N) slabs of min_order, where that is another */
 	/* (N) objects out of their slabs: handed out or in magazines */
 	u64 nr_inuse;
 	struct list_head link; /* (kmem list lock) all caches */
@@ -93,6 +96,12 @@ struct kmem {
 static inline struct page *slab_of(const struct kmem_cache *cache, const void *obj)
 {
 	return compound_head(virt_to_page(cache->phys, obj));
+}
+
+/* Objects in this slab. */
+static inline unsigned slab_objs(const struct kmem_cache *cache, const struct page *slab)
+{
+	return compound_order(slab) == cache->order ? cache->nr_objs : cache->min_objs;
 }
 
 static inline u64 *slab_bits(const struct kmem_cache *cache, struct page *slab)

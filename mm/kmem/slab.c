@@ -28,7 +28,7 @@ static void count_pages(struct kmem_cache *cache, u64 pages)
 static void set_all_free(struct kmem_cache *cache, struct page *slab)
 {
 	u64 *bits = slab_bits(cache, slab);
-	unsigned n = cache->nr_objs, i;
+	unsigned n = slab_objs(cache, slab), i;
 
 	for (i = 0; n >= 64; i++, n -= 64)
 		bits[i] = ~(u64)0;
@@ -36,6 +36,23 @@ static void set_all_free(struct kmem_cache *cache, struct page *slab)
 		bits[i] = ((u64)1 << n) - 1;
 	if (i == 0)
 		bits[1] = 0;
+}
+
+/* A block of the cache's order without any effort, else one of the least order with all of it. */
+static struct page *alloc_slab_pages(struct kmem_cache *cache, gfp_t gfp)
+{
+	gfp_t modest = (gfp | __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_COMP) &
+		       ~(__GFP_DIRECT_RECLAIM | __GFP_NOFAIL | __GFP_MEMALLOC);
+	struct page *slab;
+
+	if (cache->order == cache->min_order)
+		return alloc_pages(cache->phys, gfp | (cache->order ? __GFP_COMP : 0),
+				   cache->order);
+	slab = alloc_pages(cache->phys, modest, cache->order);
+	if (slab)
+		return slab;
+	return alloc_pages(cache->phys, gfp | (cache->min_order ? __GFP_COMP : 0),
+			   cache->min_order);
 }
 
 /* A slab of free objects, or NULL. Takes no lock of the cache. */
@@ -47,36 +64,38 @@ static struct page *slab_create(struct kmem_cache *cache, gfp_t gfp)
 	gfp &= ~(__GFP_ZERO | __GFP_HIGHMEM | __GFP_MOVABLE);
 	if (cache->flags & SLAB_RECLAIM_ACCOUNT)
 		gfp |= __GFP_RECLAIMABLE;
-	slab = alloc_pages(cache->phys, gfp | (cache->order ? __GFP_COMP : 0), cache->order);
+	slab = alloc_slab_pages(cache, gfp);
 	if (!slab)
 		return NULL;
 	page_set(slab, PG_slab);
 	slab->slab_cache = cache;
 	slab->slab_inuse = 0;
 	set_all_free(cache, slab);
-	for (i = 0; i < cache->nr_objs; i++) {
+	for (i = 0; i < slab_objs(cache, slab); i++) {
 		if (cache->flags & SLAB_DEBUG_FLAGS)
 			slab_debug_init(cache, slab_space(cache, slab, i));
 		if (cache->ctor)
 			cache->ctor(slab_space(cache, slab, i) + cache->object_offset);
 	}
-	count_pages(cache, (u64)1 << cache->order);
+	count_pages(cache, (u64)1 << compound_order(slab));
 	return slab;
 }
 
 static void slab_destroy(struct kmem_cache *cache, struct page *slab)
 {
-	count_pages(cache, 0 - ((u64)1 << cache->order));
+	unsigned order = compound_order(slab);
+
+	count_pages(cache, 0 - ((u64)1 << order));
 	page_clear(slab, PG_slab);
 	slab->slab_cache = NULL;
-	__free_pages(cache->phys, slab, cache->order);
+	__free_pages(cache->phys, slab, order);
 }
 
 /* Move up to nr free objects of a slab to objs[], the lowest address last. Returns how many. */
 static unsigned slab_take(struct kmem_cache *cache, struct page *slab, void **objs, unsigned nr)
 {
 	u64 *bits = slab_bits(cache, slab), word;
-	unsigned words = (cache->nr_objs + 63u) / 64, i, n = 0;
+	unsigned words = (slab_objs(cache, slab) + 63u) / 64, i, n = 0;
 	void *swap;
 
 	for (i = 0; i < words && n < nr; i++) {
@@ -95,6 +114,11 @@ static unsigned slab_take(struct kmem_cache *cache, struct page *slab, void **ob
 	return n;
 }
 
+static bool is_small(const struct kmem_cache *cache, const struct page *slab)
+{
+	return compound_order(slab) != cache->order;
+}
+
 /*
  * One more slab on partial; false: no memory. No lock is held: the page allocator may call reclaim,
  * which calls us.
@@ -107,6 +131,7 @@ bool slab_grow(struct kmem_cache *cache, gfp_t gfp)
 		return false;
 	lock_take(&cache->lock);
 	cache->nr_slabs++;
+	cache->nr_small += is_small(cache, slab);
 	list_add(&slab->lru, &cache->partial);
 	lock_give(&cache->lock);
 	return true;
@@ -136,7 +161,7 @@ unsigned slab_take_objects(struct kmem_cache *cache, void **objs, unsigned nr)
 	lock_take(&cache->lock);
 	while (n < nr && (slab = partial_slab(cache))) {
 		n += slab_take(cache, slab, objs + n, nr - n);
-		if (slab->slab_inuse == cache->nr_objs)
+		if (slab->slab_inuse == slab_objs(cache, slab))
 			list_move(&slab->lru, &cache->full);
 	}
 	cache->nr_inuse += n;
@@ -157,7 +182,7 @@ static void give_object(struct kmem_cache *cache, void *obj, struct list_head *d
 	require(page_test(slab, PG_slab) && slab->slab_cache == cache);
 	invariant(S3, !(bits[n / 64] & bit));
 	bits[n / 64] |= bit;
-	if (slab->slab_inuse-- == cache->nr_objs)
+	if (slab->slab_inuse-- == slab_objs(cache, slab))
 		list_move(&slab->lru, &cache->partial);
 	if (slab->slab_inuse)
 		return;
@@ -166,6 +191,7 @@ static void give_object(struct kmem_cache *cache, void *obj, struct list_head *d
 		list_move(&slab->lru, &cache->empty);
 	} else {
 		cache->nr_slabs--;
+		cache->nr_small -= is_small(cache, slab);
 		list_move(&slab->lru, doomed);
 	}
 }
@@ -176,7 +202,7 @@ static u64 destroy_slabs(struct kmem_cache *cache, struct list_head *doomed)
 	u64 pages = 0;
 
 	list_for_each_entry_safe(slab, next, doomed, struct page, lru) {
-		pages += (u64)1 << cache->order;
+		pages += (u64)1 << compound_order(slab);
 		slab_destroy(cache, slab);
 	}
 	return pages;
@@ -199,10 +225,13 @@ void slab_give_objects(struct kmem_cache *cache, void **objs, unsigned nr)
 u64 kmem_cache_shrink(struct kmem_cache *cache)
 {
 	struct list_head doomed;
+	struct page *slab;
 
 	magazines_empty(cache);
 	list_init(&doomed);
 	lock_take(&cache->lock);
+	list_for_each_entry(slab, &cache->empty, struct page, lru)
+		cache->nr_small -= is_small(cache, slab);
 	list_splice_init(&cache->empty, &doomed);
 	cache->nr_slabs -= cache->nr_empty;
 	cache->nr_empty = 0;

@@ -157,7 +157,7 @@ static void count_slabs(struct kmem_cache *cache, struct list_head *slabs, struc
 	unsigned n;
 
 	list_for_each_entry(slab, slabs, struct page, lru) {
-		for (n = 0; n < cache->nr_objs; n++) {
+		for (n = 0; n < slab_objs(cache, slab); n++) {
 			const struct track *track = track_of(cache, slab_space(cache, slab, n));
 
 			if (track->in_use)

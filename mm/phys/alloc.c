@@ -224,10 +224,24 @@ static bool unreserve_highatomic(const struct request *req)
 	return given;
 }
 
+/* Below every watermark, and what waits on lists of another type or CPU. */
+static u32 take_reserves(struct request *req)
+{
+	u32 entry;
+
+	req->alloc_flags |= ALLOC_NO_WATERMARKS;
+	entry = take_first_fit(req, WMARK_MIN);
+	if (entry != FRAME_NONE)
+		return entry;
+	drain_all_pages(req->phys);
+	return take_first_fit(req, WMARK_MIN);
+}
+
 /* Relieve pressure and try again for as long as it helps. */
 static u32 take_with_relief(struct request *req)
 {
 	unsigned left = retries_allowed(req);
+	enum pressure_result relief;
 	u32 entry = FRAME_NONE;
 
 	/* Large blocks may be had by moving pages, without losing any. */
@@ -235,8 +249,10 @@ static u32 take_with_relief(struct request *req)
 	    compact_direct(req->phys, req->gfp, req->order, req->nid) == COMPACT_SUCCESS)
 		entry = take_first_fit(req, WMARK_MIN);
 	while (entry == FRAME_NONE && left-- > 0) {
-		if (pressure_relieve(req->phys, req->gfp, req->order) == PRESSURE_FAIL &&
-		    !unreserve_highatomic(req))
+		relief = pressure_relieve(req->phys, req->gfp, req->order);
+		if (relief == PRESSURE_RESERVES && !(req->gfp & __GFP_NOMEMALLOC))
+			return take_reserves(req);
+		if (relief != PRESSURE_RETRY && !unreserve_highatomic(req))
 			break;
 		entry = take_first_fit(req, WMARK_MIN);
 		if (entry == FRAME_NONE) {
@@ -245,8 +261,7 @@ static u32 take_with_relief(struct request *req)
 		}
 	}
 	if (entry == FRAME_NONE && req->gfp & __GFP_NOFAIL) {
-		req->alloc_flags |= ALLOC_NO_WATERMARKS;
-		entry = take_first_fit(req, WMARK_MIN);
+		entry = take_reserves(req);
 		require(entry != FRAME_NONE);
 	}
 	return entry;
@@ -271,11 +286,8 @@ static u32 take_slowly(struct request *req)
 	if (entry == FRAME_NONE && req->gfp & __GFP_DIRECT_RECLAIM &&
 	    !(req->alloc_flags & ALLOC_NO_WATERMARKS))
 		entry = take_with_relief(req);
-	if (entry == FRAME_NONE && req->alloc_flags & ALLOC_NO_WATERMARKS) {
-		/* The last frames may wait on lists of another type or CPU. */
-		drain_all_pages(req->phys);
-		entry = take_first_fit(req, WMARK_MIN);
-	}
+	if (entry == FRAME_NONE && req->alloc_flags & ALLOC_NO_WATERMARKS)
+		entry = take_reserves(req);
 	if (entry == FRAME_NONE)
 		report_failure(req);
 	return entry;

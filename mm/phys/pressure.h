@@ -2,8 +2,8 @@
  * pressure.h - SEAM: what the page allocator asks of reclaim when no zone has enough.
  *
  * Use     Declared here, defined by reclaim/ and bound at link time; unit tests of phys link a
- *         stub. Called with no lock of phys held; it may free pages, do device I/O and allocate
- *         with __GFP_MEMALLOC.
+ *         stub. Called with no lock of phys held; it may free pages, do device I/O and allocate:
+ *         its own requests are answered with PRESSURE_RESERVES.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,6 +17,7 @@ struct phys;
 enum pressure_result {
 	PRESSURE_RETRY, /* something was freed (or killed): try the free lists again */
 	PRESSURE_FAIL, /* nothing more can be done for this request */
+	PRESSURE_RESERVES, /* who asks is freeing memory: take below the watermarks (PF_MEMALLOC) */
 };
 
 /*

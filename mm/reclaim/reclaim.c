@@ -202,7 +202,9 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 	struct machine *m = container_of(phys, struct machine, phys);
 	int retry;
 
-	if (m->reclaiming || !(gfp & __GFP_DIRECT_RECLAIM))
+	if (m->reclaiming)
+		return PRESSURE_RESERVES;
+	if (!(gfp & __GFP_DIRECT_RECLAIM))
 		return PRESSURE_FAIL;
 	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + gfp_zone(phys, gfp)));
 	for (retry = 0; retry < MAX_RECLAIM_RETRIES; retry++)

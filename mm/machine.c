@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/errno.h"
 #include "kmem/slab.h"
+#include "move/migrate.h"
 #include "phys/watermark.h"
 #include "reclaim/reclaim.h"
 #include "space/mm.h"
@@ -64,12 +65,15 @@ int machine_boot(struct machine *m, const struct machine_config *config)
 		err = make_caches(m);
 	if (!err)
 		err = swap_on(m, config->swap_dev, config->swap_pages);
+	m->phys.move_ops = &machine_move_ops;
+	m->phys.move_arg = m;
 	return err;
 }
 
 void machine_shutdown(struct machine *m)
 {
 	require(list_empty(&m->mms));
+	m->phys.move_ops = NULL;
 	mapping_destroy_all(m);
 	swap_off(m);
 	require(kmem_cache_destroy(m->mm_cache) == 0);
@@ -82,7 +86,7 @@ void machine_shutdown(struct machine *m)
 
 bool machine_tick(struct machine *m)
 {
-	return kswapd_step(m);
+	return kswapd_step(m) || kcompactd_step(m);
 }
 
 /* A knob that is a plain number: its place and its limit. */
@@ -127,6 +131,12 @@ int machine_set_knob(struct machine *m, const char *name, u64 value)
 	if (same_name(name, "watermark_scale_factor"))
 		return value <= 3000 ? set_watermark_scale_factor(&m->phys, (unsigned int)value)
 				     : -EINVAL;
+	if (same_name(name, "compaction_proactiveness")) {
+		if (value > 100)
+			return -EINVAL;
+		m->phys.compaction_proactiveness = (unsigned int)value;
+		return 0;
+	}
 	for (i = 0; i < array_size(knob_table); i++) {
 		if (!same_name(name, knob_table[i].name))
 			continue;

@@ -136,11 +136,9 @@ static enum fault_result copy_page(struct fault *f, struct page *page)
 	enum fault_result r = FAULT_DONE;
 	bool movable = m->mmu->can_replace(f->mm);
 
-	if (anon_vma_prepare(f->vma) < 0)
-		return FAULT_OOM;
+	/* The entry still holds it: reclaim and migration leave a page with an extra user alone. */
 	page->refcount++;
-	copy = fault_alloc(f);
-	/* the entry still holds it: reclaim leaves a page with an extra user alone */
+	copy = anon_vma_prepare(f->vma) < 0 ? NULL : fault_alloc(f);
 	page->refcount--;
 	if (!copy)
 		return FAULT_OOM;

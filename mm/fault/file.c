@@ -79,10 +79,8 @@ static enum fault_result copy_private(struct fault *f, struct page *from)
 	struct machine *m = f->mm->machine;
 	struct page *page;
 
-	if (anon_vma_prepare(f->vma) < 0)
-		return FAULT_OOM;
 	from->refcount++;
-	page = fault_alloc(f);
+	page = anon_vma_prepare(f->vma) < 0 ? NULL : fault_alloc(f);
 	if (page) {
 		memcpy(page_address(&m->phys, page), page_address(&m->phys, from), PAGE_SIZE);
 		page_set(page, PG_uptodate);

@@ -9,7 +9,7 @@
 #include "phys/prepare.h"
 
 #define DEFER_SHIFT_MAX 6
-#define STEP_BUDGET	16 /* pageblocks of one step of kcompactd */
+#define STEP_BUDGET	4 /* pageblocks of one step of kcompactd: faults wait meanwhile */
 
 static const u64 immovable = PAGE_FLAG(PG_reserved) | PAGE_FLAG(PG_slab) | PAGE_FLAG(PG_table) |
 			     PAGE_FLAG(PG_pinned) | PAGE_FLAG(PG_buddy) | PAGE_FLAG(PG_tail) |
@@ -96,6 +96,8 @@ static bool empty_block(struct compact_control *control, u64 id)
 	struct page *page, *target;
 	unsigned order;
 
+	if (phys->move_ops->prepare)
+		phys->move_ops->prepare(phys->move_arg, phys, pfn, end);
 	for (; pfn < end; pfn++) {
 		control->scanned++;
 		page = movable_page(phys, pfn);
@@ -286,14 +288,53 @@ static unsigned proactive_limit(const struct phys *phys)
 	return phys->compaction_proactiveness ? (unsigned)min_u64(max_u64(low, 5) + 10, 100) : 101;
 }
 
-/* Whether kcompactd should work on the zone: somebody waits, or it is too fragmented. */
+static bool is_scattered(struct zone *zone)
+{
+	return unusable_free_index(zone, PAGEBLOCK_ORDER) / 10 > proactive_limit(zone->phys) &&
+	       is_suitable(zone, PAGEBLOCK_ORDER);
+}
+
+bool compact_is_worthwhile(struct node *node)
+{
+	unsigned type;
+
+	for (type = 0; type < MAX_NR_ZONES; type++)
+		if (node->zones[type].managed_pages && is_scattered(&node->zones[type]))
+			return true;
+	return false;
+}
+
+unsigned compact_score(struct node *node)
+{
+	u64 score = 0, pages = 0;
+	unsigned type;
+
+	for (type = 0; type < MAX_NR_ZONES; type++) {
+		struct zone *zone = &node->zones[type];
+
+		if (!zone->managed_pages)
+			continue;
+		score += unusable_free_index(zone, PAGEBLOCK_ORDER) * zone->present_pages;
+		pages += zone->present_pages;
+	}
+	return pages ? (unsigned)(score / pages / 10) : 0;
+}
+
+#define NOT_WANTED (-2)
+
+/*
+ * What kcompactd should make in the zone: the order that somebody waits for; -1: as much as can be,
+ * for the zone is scattered, or was when this compaction of it began.
+ */
 static int wanted_order(struct node *node, struct zone *zone)
 {
+	int order = (int)node->kcompactd_order;
+
+	if (!zone->managed_pages)
+		return NOT_WANTED;
 	if (node->kcompactd_wanted)
-		return has_order(zone, (int)node->kcompactd_order) ? -2
-								   : (int)node->kcompactd_order;
-	return unusable_free_index(zone, PAGEBLOCK_ORDER) / 10 > proactive_limit(node->phys) ? -1
-											     : -2;
+		return has_order(zone, order) ? NOT_WANTED : order;
+	return zone->compact_migrate_pfn || is_scattered(zone) ? -1 : NOT_WANTED;
 }
 
 bool compact_step(struct node *node)
@@ -305,9 +346,9 @@ bool compact_step(struct node *node)
 
 	for (type = 0; type < MAX_NR_ZONES && node->phys->move_ops; type++) {
 		struct zone *zone = &node->zones[type];
-		int order = zone->managed_pages ? wanted_order(node, zone) : -2;
+		int order = wanted_order(node, zone);
 
-		if (order == -2)
+		if (order == NOT_WANTED)
 			continue;
 		control = whole_zone(zone, order);
 		/* Go on where the last step stopped. */

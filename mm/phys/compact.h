@@ -25,6 +25,11 @@ struct move_ops {
 	 * or -EBUSY, -EAGAIN: not moved, and `to` remains the caller's. Called without locks.
 	 */
 	int (*move)(void *arg, struct phys *phys, struct page *from, struct page *to);
+	/*
+	 * What is movable in frames [start, end) is about to be moved: do together what costs less
+	 * together. May be NULL.
+	 */
+	void (*prepare)(void *arg, struct phys *phys, pfn_t start, pfn_t end);
 };
 
 enum compact_result {
@@ -55,6 +60,16 @@ enum compact_result compact_zone(struct compact_control *control);
 enum compact_result compact_direct(struct phys *phys, gfp_t gfp, unsigned order, unsigned nid);
 /* kcompactd: one bounded step for a node; true if there is more to do. */
 bool compact_step(struct node *node);
+/*
+ * Is the node's free memory so scattered that compaction_proactiveness asks for compaction, and is
+ * there room for it? Linux: should_proactive_compact_node().
+ */
+bool compact_is_worthwhile(struct node *node);
+/*
+ * How scattered the node's free memory is, 0 to 100: by zone, weighted by size. Linux:
+ * fragmentation_score_node().
+ */
+unsigned compact_score(struct node *node);
 /* /proc/sys/vm/compact_memory */
 void compact_all(struct phys *phys);
 

@@ -51,8 +51,10 @@ static bool one_zone(const struct phys *phys, pfn_t start, pfn_t end)
 static void move_out(struct phys *phys, struct page *page)
 {
 	unsigned order = compound_order(page);
-	struct page *target =
-		alloc_pages(phys, GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_NOWARN, order);
+	/* Near where it is; rather not at all than by killing somebody. */
+	struct page *target = alloc_pages_node(
+		phys, page_to_nid(page),
+		GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, order);
 
 	if (!target)
 		return;
@@ -61,6 +63,21 @@ static void move_out(struct phys *phys, struct page *page)
 	} else {
 		stat_add_atomic(&phys->stat, PGMIGRATE_FAIL, (u64)1 << order);
 		__free_pages(phys, target, order);
+	}
+}
+
+/* Move what can be moved out of one pageblock's part of the range. */
+static void empty_part(struct phys *phys, pfn_t start, pfn_t end)
+{
+	struct page *page;
+	pfn_t pfn;
+
+	if (phys->move_ops->prepare)
+		phys->move_ops->prepare(phys->move_arg, phys, start, end);
+	for (pfn = start; pfn < end; pfn++) {
+		page = movable_page(phys, pfn);
+		if (page)
+			move_out(phys, page);
 	}
 }
 
@@ -76,9 +93,8 @@ static bool all_free(const struct phys *phys, pfn_t start, pfn_t end)
 
 static bool empty_range(struct phys *phys, pfn_t start, pfn_t end)
 {
-	struct page *page;
 	unsigned try;
-	pfn_t pfn;
+	pfn_t pfn, next;
 
 	for (try = 0; try < EMPTY_TRIES; try++) {
 		/* Frames on per-CPU lists go to their pageblocks, where they stay. */
@@ -87,10 +103,9 @@ static bool empty_range(struct phys *phys, pfn_t start, pfn_t end)
 			return true;
 		if (!phys->move_ops)
 			return false;
-		for (pfn = start; pfn < end; pfn++) {
-			page = movable_page(phys, pfn);
-			if (page)
-				move_out(phys, page);
+		for (pfn = start; pfn < end; pfn = next) {
+			next = min_u64(end, align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+			empty_part(phys, pfn, next);
 		}
 	}
 	drain_zone_pages(pfn_zone(phys, start));

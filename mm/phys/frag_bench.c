@@ -53,7 +53,7 @@ static int move_block(void *arg, struct phys *p, struct page *from, struct page 
 	return 0;
 }
 
-static const struct move_ops ops = { move_block };
+static const struct move_ops ops = { .move = move_block };
 
 static u64 random_state = 88172645463325252ull;
 static u64 next_random(void)

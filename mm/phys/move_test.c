@@ -33,7 +33,7 @@ static int move_page(void *arg, struct phys *phys, struct page *from, struct pag
 	return 0;
 }
 
-static const struct move_ops ops = { move_page };
+static const struct move_ops ops = { .move = move_page };
 
 static void boot(struct phys_config config)
 {

@@ -15,6 +15,7 @@
 #include "reclaim/reclaim.h"
 
 #include "base/check.h"
+#include "kmem/slab.h"
 #include "phys/pressure.h"
 #include "phys/zone.h"
 #include "store/mapping.h"
@@ -162,18 +163,23 @@ static void snapshot(struct scan *s)
 	s->node->lruvec.refaults[1] = stat_read(stat, WORKINGSET_ACTIVATE_FILE);
 }
 
+#define ALL_NODES     (~0ull)
+#define SLAB_PRIORITY (DEF_PRIORITY - 4) /* free slabs too when pages are hard to find */
+
 /*
- * Rounds of rising priority on all nodes until `want` pages are free. Linux:
- * do_try_to_free_pages().
+ * Rounds of rising priority on these nodes (bit n: node n) until `want` pages are free. Linux:
+ * do_try_to_free_pages(), shrink_slab().
  */
-static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 want)
+static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 nodes, u64 want)
 {
 	u64 got = 0;
 	int priority;
 	unsigned int nid;
 
 	m->reclaiming++;
-	for (priority = DEF_PRIORITY; priority >= 0 && got < want; priority--)
+	for (priority = DEF_PRIORITY; priority >= 0 && got < want; priority--) {
+		if (priority == SLAB_PRIORITY && m->radix_cache) /* not while booting */
+			got += kmem_reap(&m->phys);
 		for (nid = 0; nid < m->phys.nr_nodes; nid++) {
 			struct scan s = { .machine = m,
 					  .node = m->phys.nodes[nid],
@@ -181,12 +187,13 @@ static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 want)
 					  .priority = priority,
 					  .want = want - got };
 
-			if (!s.node || got >= want)
+			if (!s.node || !(nodes >> nid & 1) || got >= want)
 				continue;
 			reclaim_round(&s);
 			got += s.reclaimed;
 			snapshot(&s);
 		}
+	}
 	m->reclaiming--;
 	mapping_prune(m);
 	return got;
@@ -194,7 +201,7 @@ static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 want)
 
 u64 reclaim_pages(struct machine *m, u64 want)
 {
-	return reclaim_until(m, RECLAIM_DIRECT, want);
+	return reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want);
 }
 
 enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
@@ -208,7 +215,7 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 		return PRESSURE_FAIL;
 	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + gfp_zone(phys, gfp)));
 	for (retry = 0; retry < MAX_RECLAIM_RETRIES; retry++)
-		if (reclaim_until(m, RECLAIM_DIRECT, SWAP_CLUSTER_MAX) > 0)
+		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, SWAP_CLUSTER_MAX) > 0)
 			return PRESSURE_RETRY;
 	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
 		return PRESSURE_FAIL;
@@ -246,7 +253,7 @@ bool kswapd_step(struct machine *m)
 		if (!node || balanced(node))
 			continue;
 		stat_inc(&m->phys.stat, PAGEOUTRUN);
-		got = reclaim_until(m, RECLAIM_KSWAPD, SWAP_CLUSTER_MAX);
+		got = reclaim_until(m, RECLAIM_KSWAPD, 1ull << nid, SWAP_CLUSTER_MAX);
 		if (got && !balanced(node))
 			return true;
 	}

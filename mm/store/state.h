@@ -55,6 +55,15 @@ struct oom_row {
 	char comm[16];
 };
 
+/* kcompactd's memory: move/kcompactd.c. */
+struct kcompactd {
+	struct node *node; /* being compacted of its own accord; NULL: none */
+	unsigned int nid; /* the node looked at last */
+	unsigned int score; /* of that node before */
+	unsigned int deferred; /* looks to leave out */
+	u64 next_ns; /* of the next look */
+};
+
 #define OOM_ROWS  32
 #define OOM_KILLS 16
 
@@ -83,6 +92,7 @@ struct machine {
 	unsigned int reclaiming; /* nested: allocations inside reclaim use the reserves */
 	struct mm *faulting; /* whose fault is being handled, for the OOM killer */
 	unsigned int kswapd_failures;
+	struct kcompactd kcompactd;
 	u64 nr_oom; /* kills so far */
 	struct oom_kill oom[OOM_KILLS];
 	u64 seed; /* of every choice */

@@ -23,6 +23,7 @@
 #include "fault/fault.h"
 #include "mmu/host/file.h"
 #include "mmu/host/host.h"
+#include "move/migrate.h"
 #include "mmu/host/shadow.h"
 
 /* Not a value that a system call returns: go on natively. */
@@ -343,6 +344,10 @@ static void pin_page(struct request *r, vaddr_t addr)
 	if (fault_handle(r->mm, addr, ACCESS_WRITE) != FAULT_DONE)
 		return;
 	pte = table_find(&r->mm->table, addr);
+	if (migrate_for_pin(&r->host->machine,
+			    pfn_to_page(&r->host->machine.phys, pte_pfn(*pte))) &&
+	    fault_handle(r->mm, addr, ACCESS_WRITE) != FAULT_DONE)
+		return;
 	page_set(pfn_to_page(&r->host->machine.phys, pte_pfn(*pte)), PG_pinned);
 	for (i = 0; i < s->nr_pinned; i++)
 		if (s->pinned[i] == addr)

@@ -1,0 +1,36 @@
+/*
+ * migrate.h - VERB: relocate. A page gets another frame while programs use it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef QUIRE_MOVE_MIGRATE_H
+#define QUIRE_MOVE_MIGRATE_H
+
+#include "phys/compact.h"
+
+struct machine;
+struct page;
+
+/* How the pages of a machine move: its phys->move_ops, with the machine as argument. */
+extern const struct move_ops machine_move_ops;
+
+/*
+ * Puts the content of `from`, and everything that names it, into `to`, a single page with one
+ * reference; `from` is free then. 0; -EBUSY: a page that never moves (pinned, or no program's);
+ * -EAGAIN: somebody uses it just now. Linux: migrate_folio().
+ */
+must_use int migrate_page(struct machine *m, struct page *from, struct page *to);
+
+/*
+ * A page that is about to be pinned leaves memory that must be able to give it up (zone Movable,
+ * CMA). True if it moved: look the page up again. Linux: check_and_migrate_movable_pages().
+ */
+bool migrate_for_pin(struct machine *m, struct page *page);
+
+/*
+ * kcompactd: a bounded step for a node where a high order was wanted, or, at most twice a second,
+ * where free memory is too scattered. True if there is more to do.
+ */
+bool kcompactd_step(struct machine *m);
+
+#endif

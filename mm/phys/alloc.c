@@ -1,13 +1,12 @@
 /*
  * alloc.c - alloc_pages() and its kin: which zone, which list, and what to do when there is
- * nothing.
+ * nothing. What is handed out comes back in free.c.
  *
  * How     fast path: first zone of the zonelist above low whose per-CPU ring has a block: pop it,
  *         write the struct page. No lock is contended, nothing else is touched. slow path: wake
  *         kswapd; try down to min; relieve pressure and try again as long as that helps.
  * Holds   A1  a page handed out has refcount 1, mapcount 0, links that name its zone, and no other
  *             flag than PG_hostzero (and PG_head)
- *         A2  a page given back has none of PAGE_FLAGS_AT_FREE and is not mapped
  * Locks   pcp->lock for one operation, zone->lock inside it.
  * Why     Linux: mm/page_alloc.c: get_page_from_freelist(), rmqueue(), __alloc_pages_slowpath().
  *
@@ -105,18 +104,20 @@ static u32 take_zone(const struct request *req, struct pcp *pcp)
  * Fresh bits of a larger block. The bits of a taken block change no more, so that looking needs no
  * lock.
  */
-static no_inline bool block_is_fresh(struct phys *phys, pfn_t pfn, unsigned order)
+static no_inline bool take_freshness(struct phys *phys, pfn_t pfn, unsigned order)
 {
-	struct zone *zone;
+	struct zone *zone = pfn_zone(phys, pfn);
 	bool fresh;
 
-	if (likely(!fresh_any(phys, pfn, order)))
-		return false;
-	zone = pfn_zone(phys, pfn);
 	lock_take(&zone->lock);
 	fresh = fresh_take(phys, pfn, order);
 	lock_give(&zone->lock);
 	return fresh;
+}
+
+static inline bool block_is_fresh(struct phys *phys, pfn_t pfn, unsigned order)
+{
+	return unlikely(fresh_any(phys, pfn, order)) && take_freshness(phys, pfn, order);
 }
 
 static u32 take_from(const struct request *req, struct zone *zone)
@@ -437,110 +438,6 @@ pfn_t alloc_frames(struct phys *phys, gfp_t gfp, unsigned order)
 	if (unlikely(order))
 		(void)block_is_fresh(phys, entry & ~FRAME_FRESH, order);
 	return entry & ~FRAME_FRESH;
-}
-
-/* --- giving back --- */
-
-static no_inline void split_tails(struct phys *phys, struct page *head, unsigned order)
-{
-	pfn_t pfn = page_to_pfn(phys, head), i;
-
-	for (i = 1; i < (pfn_t)1 << order; i++)
-		pfn_to_page(phys, pfn + i)->flags &= PAGE_LINK_MASK;
-}
-
-static no_inline void give_zone(struct pcp *pcp, pfn_t pfn, unsigned order)
-{
-	lock_take(&pcp->lock);
-	pcp->freed += (u64)1 << order;
-	lock_give(&pcp->lock);
-	lock_take(&pcp->zone->lock);
-	buddy_give(pcp->zone, pfn, order);
-	lock_give(&pcp->zone->lock);
-}
-
-static always_inline void give_ring(struct pcp *pcp, int index, pfn_t pfn, unsigned order,
-				    gfp_t gfp)
-{
-	struct pcp_ring *ring = &pcp->rings[index];
-
-	lock_take(&pcp->lock);
-	pcp->freed += (u64)1 << order;
-	if (unlikely(ring_count(ring) > ring->mask))
-		pcp_drain_ring(pcp, index, ring->batch);
-	if (unlikely(gfp & __GFP_COLD))
-		ring->frames[--ring->oldest & ring->mask] = (u32)pfn;
-	else
-		ring->frames[ring->newest++ & ring->mask] = (u32)pfn;
-	lock_give(&pcp->lock);
-}
-
-/* To the caller's list of the zone (its number as in pageblocks), or to the zone. */
-static always_inline void give_frames(struct phys *phys, unsigned zone_id, pfn_t pfn,
-				      unsigned order, gfp_t gfp)
-{
-	struct pcp *pcp = phys->zone_pcp[phys_this_cpu(phys) * phys->pcp_stride + zone_id];
-	enum migratetype type = pfn_migratetype(phys, pfn);
-	int index = likely(type < MIGRATE_PCPTYPES) ? pcp_ring_index(type, order) : -1;
-
-	if (likely(index >= 0))
-		give_ring(pcp, index, pfn, order, gfp);
-	else
-		give_zone(pcp, pfn, order);
-}
-
-void free_frames(struct phys *phys, pfn_t pfn, unsigned order)
-{
-	give_frames(phys, phys->blocks[pfn >> PAGEBLOCK_ORDER].zone_id, pfn, order, 0);
-}
-
-/* A page that nobody refers to any more. */
-static always_inline void give_page(struct phys *phys, struct page *page, unsigned order, gfp_t gfp)
-{
-	u64 flags = page->flags;
-
-	page->flags = (flags & PAGE_LINK_MASK) | PAGE_FLAG(PG_buddy);
-	give_frames(phys, flags >> PAGE_ZONE_SHIFT & 0x1ff, page_to_pfn(phys, page), order, gfp);
-}
-
-/* The same with all checks, and the tails of a compound page. */
-static no_inline void put_checked(struct phys *phys, struct page *page, unsigned order, gfp_t gfp)
-{
-	if (page_test(page, PG_head))
-		order = page->compound_order;
-	require(page->refcount > 0);
-	if (!put_page_testzero(page))
-		return;
-	require(!(page->flags & PAGE_FLAGS_AT_FREE));
-	require(page->mapcount == 0);
-	if (page_test(page, PG_head))
-		split_tails(phys, page, order);
-	if (phys->debug)
-		debug_page_freed(phys, page, order);
-	give_page(phys, page, order, gfp);
-}
-
-#define ONE_REFERENCE ((u64)1 << 32) /* page->counts: refcount 1, mapcount 0 */
-
-void __free_pages(struct phys *phys, struct page *page, unsigned order)
-{
-	if (likely(__atomic_load_n(&page->counts, __ATOMIC_ACQUIRE) == ONE_REFERENCE &&
-		   !(page->flags & (PAGE_FLAGS_AT_FREE | PAGE_FLAG(PG_head))) && !phys->debug)) {
-		__atomic_store_n(&page->refcount, 0, __ATOMIC_RELAXED);
-		give_page(phys, page, order, 0);
-	} else {
-		put_checked(phys, page, order, 0);
-	}
-}
-
-void __free_pages_cold(struct phys *phys, struct page *page, unsigned order)
-{
-	put_checked(phys, page, order, __GFP_COLD);
-}
-
-void put_page(struct phys *phys, struct page *page)
-{
-	__free_pages(phys, compound_head(page), 0);
 }
 
 struct page *alloc_pages_at(struct phys *phys, pfn_t pfn, unsigned order, gfp_t gfp)

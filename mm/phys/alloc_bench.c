@@ -69,7 +69,7 @@ static void ours_start_model(u64 nr_pages, int threads, enum memory_model model)
 		.nr_cpus = (unsigned)threads,
 		.model = model,
 		.cpu_node = (const u8[MAX_THREADS]){ 0 },
-		.locks = threads > 1 ? LOCK_ON : LOCK_OFF,
+		.locks = threads > 1 ? LOCK_OWNED : LOCK_OFF,
 		.this_cpu = threads > 1 ? this_cpu : NULL,
 	};
 
@@ -505,13 +505,16 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static const char *only_rival; /* measure no other */
+
 static void print_cell(const struct rival *rival, enum pattern pattern, unsigned order, int threads,
 		       u64 nr_pages, int rounds)
 {
 	double gets[32], puts[32];
 	int i;
 
-	if (threads > rival->threads || (order && (rival->threads == 1 || rival->put_many)) ||
+	if ((only_rival && strcmp(only_rival, rival->name)) || threads > rival->threads ||
+	    (order && (rival->threads == 1 || rival->put_many)) ||
 	    (rival->put_many && pattern == REPEAT)) {
 		printf(" %13s", "-");
 		return;
@@ -528,12 +531,15 @@ int main(int argc, char **argv)
 {
 	u64 nr_pages = (argc > 1 ? strtoull(argv[1], NULL, 0) : 4096) << (20 - PAGE_SHIFT);
 	int rounds = argc > 2 ? atoi(argv[2]) : 5;
+	const char *only_row = argc > 3 ? argv[3] : "";
 	static const unsigned orders[] = { 0, 9 };
 	unsigned o, r;
 	int threads, pattern;
+	char row[64];
 
 	if (rounds < 1 || rounds > 32)
 		return 2;
+	only_rival = argc > 4 ? argv[4] : NULL;
 	printf("get/put, ns of thread CPU time, %lu MiB of frames, median of %d\n%-24s",
 	       (unsigned long)(nr_pages >> (20 - PAGE_SHIFT)), rounds, "");
 	for (r = 0; r < array_size(rivals); r++)
@@ -542,8 +548,12 @@ int main(int argc, char **argv)
 	for (o = 0; o < 2; o++) {
 		for (threads = 1; threads <= MAX_THREADS; threads++) {
 			for (pattern = 0; pattern < NR_PATTERNS; pattern++) {
-				printf("order %u %-7s %d thread%s", orders[o],
-				       pattern_names[pattern], threads, threads > 1 ? "s" : " ");
+				snprintf(row, sizeof(row), "order %u %-7s %d thread%s", orders[o],
+					 pattern_names[pattern], threads, threads > 1 ? "s" : " ");
+				if (!strstr(row, only_row))
+					continue;
+				printf("%s", row);
+				fflush(stdout);
 				for (r = 0; r < array_size(rivals); r++)
 					print_cell(&rivals[r], (enum pattern)pattern, orders[o],
 						   threads, nr_pages, rounds);

@@ -426,14 +426,7 @@ static void free_range(void *arg, pfn_t start, pfn_t end)
 
 static void mark_fresh(void *arg, pfn_t start, pfn_t end)
 {
-	u64 *bits = arg;
-
-	for (; start < end && start % 64; start++)
-		bits[start / 64] |= (u64)1 << start % 64;
-	for (; start + 64 <= end; start += 64)
-		bits[start / 64] = ~(u64)0;
-	for (; start < end; start++)
-		bits[start / 64] |= (u64)1 << start % 64;
+	fresh_put_range(arg, start, end);
 }
 
 /* Reserved frames get their struct page now, for nobody will hand them out. */
@@ -478,8 +471,7 @@ static void hand_over(struct boot *boot)
 	}
 	phys->reserved_pages = phys->present_pages - phys->total_pages;
 	if (boot->config->ram_content == RAM_ZEROED)
-		memblock_for_each_free(&boot->mb, 0, phys->span_pages, mark_fresh,
-				       phys->fresh_bits);
+		memblock_for_each_free(&boot->mb, 0, phys->span_pages, mark_fresh, phys);
 	init_reserved(boot);
 }
 
@@ -540,6 +532,8 @@ static void init_phys(struct phys *phys, const struct phys_config *config)
 	phys->nr_sections = align_up(phys->max_pages, SECTION_PAGES) / SECTION_PAGES;
 	phys->locks = config->locks;
 	phys->debug = config->debug;
+	phys->lists_locked = config->locks == LOCK_ON;
+	phys->puts_simple = config->model == MEMORY_FLAT && !config->debug && !phys->lists_locked;
 	phys->this_cpu = config->this_cpu;
 	phys->log = config->log;
 	phys->arg = config->arg;

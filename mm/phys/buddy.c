@@ -55,10 +55,26 @@ pfn_t buddy_take(struct zone *zone, unsigned order, enum migratetype type, unsig
 	return id == PAGEBLOCK_NIL ? PFN_NONE : take_from_block(zone, id, order);
 }
 
+/* Some fresh bits were cleared: remember it if these were the last. */
+static void fresh_cleared(struct phys *phys, u64 id)
+{
+	const u64 *words = phys->fresh_bits + id * PAGEBLOCK_WORDS;
+	u64 any = 0;
+	unsigned i;
+
+	for (i = 0; i < PAGEBLOCK_WORDS; i++)
+		any |= words[i];
+	if (!any)
+		__atomic_store_n(&phys->blocks[id].fresh, 0, __ATOMIC_RELAXED);
+}
+
 /* Move up to nr frames of one word to out[]; returns how many. */
 static unsigned take_word(struct phys *phys, u64 word_index, u32 *out, unsigned nr)
 {
-	u64 word = phys->free_bits[word_index], fresh = phys->fresh_bits[word_index], left = word;
+	u64 word = phys->free_bits[word_index], left = word;
+	u64 fresh = fresh_in_block(phys, word_index / PAGEBLOCK_WORDS)
+			    ? phys->fresh_bits[word_index]
+			    : 0;
 	u32 base = (u32)(word_index * 64), n = 0;
 
 	while (left && n < nr) {
@@ -85,6 +101,8 @@ unsigned buddy_take_singles(struct zone *zone, enum migratetype type, unsigned a
 		before = done;
 		for (i = 0; i < PAGEBLOCK_WORDS && done < nr; i++)
 			done += take_word(phys, id * PAGEBLOCK_WORDS + i, out + done, nr - done);
+		if (unlikely(fresh_in_block(phys, id)))
+			fresh_cleared(phys, id);
 		phys->blocks[id].nr_free -= (u16)(done - before);
 		pageblock_account(zone, &phys->blocks[id], -(s64)(done - before));
 		pageblock_shrunk(zone, id);
@@ -112,22 +130,67 @@ bool buddy_take_at(struct zone *zone, pfn_t pfn, unsigned order)
 
 /* --- giving --- */
 
-static void give_small(struct zone *zone, pfn_t pfn, unsigned order)
+/*
+ * Set bits of one word, and refile the pageblock if a larger block than it had has formed. Whether
+ * one has is a single question, and the answer is nearly always no: is there a run of the next
+ * order in the word (or, if all of `mask` lies around `bit`, there)?
+ * Returns the pageblock, whose frames the caller still has to account.
+ */
+static always_inline struct pageblock *give_word(struct zone *zone, u64 at, u64 mask,
+						 unsigned frames, int bit)
 {
 	struct phys *phys = zone->phys;
-	u32 id = (u32)(pfn >> PAGEBLOCK_ORDER);
+	u32 id = (u32)(at / PAGEBLOCK_WORDS);
 	struct pageblock *block = &phys->blocks[id];
-	u64 *word = &phys->free_bits[pfn / 64], mask = run_mask(order) << pfn % 64;
-	unsigned merged;
+	u64 word = phys->free_bits[at];
 
-	invariant(Z1, !(*word & mask));
-	*word |= mask;
-	block->nr_free += (u16)(1u << order);
+	invariant(Z1, !(word & mask));
+	word |= mask;
+	phys->free_bits[at] = word;
+	block->nr_free += (u16)frames;
+	if (unlikely(block->order == PAGEBLOCK_FULL))
+		pageblock_refile(zone, id, framebits_word_order(word));
+	else if (block->order >= WORD_ORDER ? word == ~(u64)0
+		 : bit >= 0 ? framebits_in_run(word, (unsigned)bit, block->order + 1u)
+			    : framebits_has_run(word, block->order + 1u))
+		pageblock_grown(zone, id, (unsigned)(at % PAGEBLOCK_WORDS));
+	return block;
+}
+
+static void give_small(struct zone *zone, pfn_t pfn, unsigned order)
+{
+	struct pageblock *block =
+		give_word(zone, pfn / 64, run_mask(order) << pfn % 64, 1u << order, pfn % 64);
+
 	pageblock_account(zone, block, (s64)(1u << order));
-	merged = framebits_merged(pageblock_words(phys, id), (unsigned)(pfn % PAGEBLOCK_PAGES),
-				  order);
-	if (block->order == PAGEBLOCK_FULL || merged > block->order)
-		pageblock_refile(zone, id, merged);
+}
+
+void buddy_give_singles(struct zone *zone, const u32 *entries, u32 nr)
+{
+	u32 i = 0, given = 0;
+
+	while (i < nr) {
+		u32 entry = entries[i], n = 0;
+		u64 at = (entry & ~FRAME_FRESH) / 64, mask = 0, bit;
+		struct pageblock *block;
+
+		do {
+			bit = (u64)1 << entry % 64;
+			if (unlikely(entry & FRAME_FRESH))
+				fresh_put(zone->phys, entry & ~FRAME_FRESH);
+			invariant(Z1, !(mask & bit));
+			mask |= bit;
+			n++;
+			entry = ++i < nr ? entries[i] : ~(u32)0;
+		} while (entry / 64 == at);
+		block = n == 1 ? give_word(zone, at, mask, 1, (int)(entries[i - 1] % 64))
+			       : give_word(zone, at, mask, n, -1);
+		if (likely(block->migratetype < MIGRATE_PCPTYPES))
+			given += n;
+		else
+			pageblock_account(zone, block, n);
+	}
+	zone_add_free(zone, given);
 }
 
 /* Set the bits of [start, end), which lie in one pageblock. */
@@ -232,10 +295,12 @@ bool fresh_take(struct phys *phys, pfn_t pfn, unsigned order)
 		if (word[i])
 			__atomic_store_n(&word[i], word[i] & ~mask, __ATOMIC_RELAXED);
 	}
+	for (i = 0; i < (order > PAGEBLOCK_ORDER ? 2u : 1u); i++)
+		fresh_cleared(phys, (pfn >> PAGEBLOCK_ORDER) + i);
 	return all == mask;
 }
 
-bool fresh_any(const struct phys *phys, pfn_t pfn, unsigned order)
+bool fresh_any_in_bits(const struct phys *phys, pfn_t pfn, unsigned order)
 {
 	const u64 *word = phys->fresh_bits + pfn / 64;
 	u64 mask = run_mask(order) << (order < WORD_ORDER ? pfn % 64 : 0), any = 0;
@@ -251,4 +316,16 @@ void fresh_put(struct phys *phys, pfn_t pfn)
 	u64 *word = phys->fresh_bits + pfn / 64;
 
 	__atomic_store_n(word, *word | (u64)1 << pfn % 64, __ATOMIC_RELAXED);
+	__atomic_store_n(&pfn_to_block(phys, pfn)->fresh, 1, __ATOMIC_RELAXED);
+}
+
+void fresh_put_range(struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t next;
+
+	for (; start < end; start = next) {
+		next = min_u64(end, align_down(start, 64) + 64);
+		phys->fresh_bits[start / 64] |= range_mask(start, next);
+		phys->blocks[start >> PAGEBLOCK_ORDER].fresh = 1;
+	}
 }

@@ -33,6 +33,11 @@ unsigned buddy_take_singles(struct zone *zone, enum migratetype type, unsigned a
 bool buddy_take_at(struct zone *zone, pfn_t pfn, unsigned order);
 /* Return 2^order frames. */
 void buddy_give(struct zone *zone, pfn_t pfn, unsigned order);
+/*
+ * Return nr single frames, FRAME_FRESH included; neighbours in the array that are neighbours in
+ * memory cost little more than one. Before that, without the lock: buddy_prefetch() of each.
+ */
+void buddy_give_singles(struct zone *zone, const u32 *entries, u32 nr);
 /* Return any range of frames (boot, hotplug, alloc_contig_range). */
 void buddy_give_range(struct zone *zone, pfn_t start, pfn_t end);
 /*
@@ -64,14 +69,36 @@ void buddy_check(struct zone *zone);
 
 /* Clear the fresh bits of a range; true if all of them were set. */
 bool fresh_take(struct phys *phys, pfn_t pfn, unsigned order);
+/* Whether frames of the pageblock have never been used. Of one's own frames, "no" is final. */
+static inline bool fresh_in_block(const struct phys *phys, u64 id)
+{
+	return __atomic_load_n(&phys->blocks[id].fresh, __ATOMIC_RELAXED);
+}
+
 /* Whether any fresh bit of a taken block is set; needs no lock. */
-bool fresh_any(const struct phys *phys, pfn_t pfn, unsigned order);
-/* Set one fresh bit again. */
+bool fresh_any_in_bits(const struct phys *phys, pfn_t pfn, unsigned order);
+
+static inline bool fresh_any(const struct phys *phys, pfn_t pfn, unsigned order)
+{
+	if (likely(!fresh_in_block(phys, pfn >> PAGEBLOCK_ORDER)) && order <= PAGEBLOCK_ORDER)
+		return false;
+	return fresh_any_in_bits(phys, pfn, order);
+}
+
+/* Set one fresh bit again, or all of a range. */
 void fresh_put(struct phys *phys, pfn_t pfn);
+void fresh_put_range(struct phys *phys, pfn_t start, pfn_t end);
 
 static inline struct pageblock *pfn_to_block(const struct phys *phys, pfn_t pfn)
 {
 	return &phys->blocks[pfn >> PAGEBLOCK_ORDER];
+}
+
+/* Bring in what giving or taking the frame is going to write. */
+static inline void buddy_prefetch(const struct phys *phys, pfn_t pfn)
+{
+	__builtin_prefetch(&phys->free_bits[pfn / 64], 1);
+	__builtin_prefetch(pfn_to_block(phys, pfn), 1);
 }
 
 static inline enum migratetype pfn_migratetype(const struct phys *phys, pfn_t pfn)

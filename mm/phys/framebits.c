@@ -5,15 +5,9 @@
  */
 #include "phys/framebits.h"
 
-/* Bits at the multiples of 2^k in a word. */
 static const u64 aligned_bits[WORD_ORDER + 1] = {
-	~(u64)0,
-	0x5555555555555555,
-	0x1111111111111111,
-	0x0101010101010101,
-	0x0001000100010001,
-	0x0000000100000001,
-	1,
+	ALIGNED_BITS(0), ALIGNED_BITS(1), ALIGNED_BITS(2), ALIGNED_BITS(3),
+	ALIGNED_BITS(4), ALIGNED_BITS(5), ALIGNED_BITS(6),
 };
 
 /* Bit n set: a free block of that order begins at bit n. order is 0 to 6. */
@@ -26,8 +20,7 @@ static inline u64 word_runs(u64 word, unsigned order)
 	return word;
 }
 
-/* Order of the largest free block within a word that is not 0. */
-static unsigned word_order(u64 word)
+unsigned framebits_word_order(u64 word)
 {
 	unsigned k;
 
@@ -75,7 +68,7 @@ unsigned framebits_order(const u64 *words, unsigned nr_free)
 	}
 	for (i = 0; i < PAGEBLOCK_WORDS && best < WORD_ORDER - 1; i++) {
 		if (words[i] && word_runs(words[i], best + 1))
-			best = word_order(words[i]);
+			best = framebits_word_order(words[i]);
 	}
 	return best;
 }

@@ -123,6 +123,9 @@ static inline bool page_test(const struct page *page, enum page_flag flag)
 {
 	return page->flags >> flag & 1;
 }
+/* page->counts of a page with one reference that nothing maps. */
+#define PAGE_ONE_REFERENCE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (u64)1 << 32 : (u64)1)
+
 static inline void page_set(struct page *page, enum page_flag flag)
 {
 	page->flags |= PAGE_FLAG(flag);

@@ -21,7 +21,7 @@ static void add_count(u64 *count, s64 frames)
 	__atomic_store_n(count, *count + (u64)frames, __ATOMIC_RELAXED);
 }
 
-static void list_block(struct zone *zone, u32 id, enum migratetype type, unsigned order)
+static inline void list_block(struct zone *zone, u32 id, enum migratetype type, unsigned order)
 {
 	struct pageblock *blocks = zone->phys->blocks;
 	u32 head = zone->heads[type][order];
@@ -36,7 +36,7 @@ static void list_block(struct zone *zone, u32 id, enum migratetype type, unsigne
 	set_mask(zone, type, zone->order_mask[type] | 1u << order);
 }
 
-static void unlist_block(struct zone *zone, u32 id)
+static inline void unlist_block(struct zone *zone, u32 id)
 {
 	struct pageblock *blocks = zone->phys->blocks, *block = &blocks[id];
 	u32 *head = &zone->heads[block->migratetype][block->order];
@@ -54,7 +54,7 @@ static void unlist_block(struct zone *zone, u32 id)
 }
 
 /* The other half of the order-10 block, if it is wholly free and would merge; else NIL. */
-static u32 free_partner(struct zone *zone, u32 id)
+static inline u32 free_partner(struct zone *zone, u32 id)
 {
 	const struct pageblock *other;
 	u32 partner = id ^ 1;
@@ -85,7 +85,7 @@ static void detach_block(struct zone *zone, u32 id)
 }
 
 /* Put a detached pageblock on the list that its free frames call for. */
-static void attach_block(struct zone *zone, u32 id, unsigned order)
+static inline void attach_block(struct zone *zone, u32 id, unsigned order)
 {
 	struct pageblock *blocks = zone->phys->blocks;
 	enum migratetype type = (enum migratetype)blocks[id].migratetype;
@@ -120,6 +120,17 @@ void pageblock_account(struct zone *zone, const struct pageblock *block, s64 fra
 			add_count(&zone->nr_free_highatomic, frames);
 	}
 	add_count(&zone->free_pages, frames);
+}
+
+void pageblock_grown(struct zone *zone, u32 id, unsigned word)
+{
+	const u64 *words = pageblock_words(zone->phys, id);
+	unsigned order = framebits_word_order(words[word]);
+
+	if (order == WORD_ORDER)
+		order = framebits_merged(words, word * 64, WORD_ORDER);
+	if (order > zone->phys->blocks[id].order)
+		pageblock_refile(zone, id, order);
 }
 
 /* Recompute after frames were taken. */
@@ -161,14 +172,12 @@ u32 pageblock_take_whole(struct zone *zone, enum migratetype type)
 void pageblock_give_whole(struct zone *zone, u32 id)
 {
 	struct pageblock *block = &zone->phys->blocks[id];
-	u64 *words = pageblock_words(zone->phys, id), any = 0;
+	u64 *words = pageblock_words(zone->phys, id);
 	unsigned i;
 
-	for (i = 0; i < PAGEBLOCK_WORDS; i++) {
-		any |= words[i];
+	invariant(Z1, !block->nr_free);
+	for (i = 0; i < PAGEBLOCK_WORDS; i++)
 		words[i] = ~(u64)0;
-	}
-	invariant(Z1, !any);
 	block->nr_free = PAGEBLOCK_PAGES;
 	pageblock_account(zone, block, (s64)PAGEBLOCK_PAGES);
 	attach_block(zone, id, PAGEBLOCK_ORDER);

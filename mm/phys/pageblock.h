@@ -32,8 +32,16 @@ static inline void pageblock_refile(struct zone *zone, u32 id, unsigned order)
 
 /* The same after frames were taken, the new largest block to be found. */
 void pageblock_shrunk(struct zone *zone, u32 id);
+/* The same after word `word` of the pageblock became full of a larger block than it had. */
+void pageblock_grown(struct zone *zone, u32 id, unsigned word);
 /* Count frames that became free (or, negative, are free no more) in the zone. */
 void pageblock_account(struct zone *zone, const struct pageblock *block, s64 frames);
+/* The same where the type of the pageblock is known to be an ordinary one. */
+static inline void zone_add_free(struct zone *zone, u32 frames)
+{
+	__atomic_store_n(&zone->free_pages, zone->free_pages + frames, __ATOMIC_RELAXED);
+}
+
 /* A listed pageblock of that type with a block of `order`, or PAGEBLOCK_NIL. */
 static inline u32 pageblock_find(const struct zone *zone, unsigned order, enum migratetype type)
 {

@@ -9,8 +9,6 @@
 #include "phys/pcp.h"
 #include "phys/prepare.h"
 
-#define PREFETCH_AHEAD 8
-
 void *__get_free_pages(struct phys *phys, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_pages(phys, gfp & ~__GFP_HIGHMEM, order);
@@ -49,20 +47,6 @@ u64 alloc_pages_bulk(struct phys *phys, gfp_t gfp, u64 nr, struct page **pages)
 			break;
 	}
 	return done;
-}
-
-void free_pages_bulk(struct phys *phys, u64 nr, struct page **pages)
-{
-	u64 i;
-
-	/* In random order each struct page is a cache miss: start eight of them at a time. */
-	for (i = 0; i < nr && i < PREFETCH_AHEAD; i++)
-		__builtin_prefetch(pages[i], 1);
-	for (i = 0; i < nr; i++) {
-		if (i + PREFETCH_AHEAD < nr)
-			__builtin_prefetch(pages[i + PREFETCH_AHEAD], 1);
-		__free_pages(phys, pages[i], 0);
-	}
 }
 
 void *alloc_pages_exact(struct phys *phys, u64 size, gfp_t gfp)

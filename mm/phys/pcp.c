@@ -28,7 +28,7 @@ static u32 ring_capacity(u64 zone_pages, unsigned order)
 	u64 frames = clamp_u64(zone_pages / 256, 16, RING_CAPACITY_MAX);
 
 	if (order == PAGEBLOCK_ORDER)
-		return 1u << log2_floor(clamp_u64(zone_pages / PAGEBLOCK_PAGES / 64, 1, 8));
+		return 1u << log2_floor(clamp_u64(zone_pages / PAGEBLOCK_PAGES / 64, 1, 32));
 	frames = (u64)1 << log2_floor(frames);
 	return (u32)max_u64(frames >> (order ? order + 1 : 0), 2);
 }
@@ -58,7 +58,8 @@ void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
 		capacity = ring_capacity(zone_pages, order);
 		pcp->rings[i].frames = frames;
 		pcp->rings[i].mask = capacity - 1;
-		pcp->rings[i].batch = (u32)clamp_u64(order > PCP_MAX_ORDER ? 4 : batch >> order, 1,
+		pcp->rings[i].limit = capacity;
+		pcp->rings[i].batch = (u32)clamp_u64(order > PCP_MAX_ORDER ? 16 : batch >> order, 1,
 						     max_u64(capacity / 2, 1));
 		frames += capacity;
 	}
@@ -119,18 +120,30 @@ void pcp_drain_ring(struct pcp *pcp, int index, u32 nr)
 	struct zone *zone = pcp->zone;
 	struct pcp_ring *ring = &pcp->rings[index];
 	unsigned order = pcp_ring_order(index);
-	u32 entry;
+	u32 i, first;
 
+	nr = (u32)min_u64(nr, ring_count(ring));
+	for (i = 0; i < nr; i++)
+		buddy_prefetch(zone->phys,
+			       ring->frames[(ring->oldest + i) & ring->mask] & ~FRAME_FRESH);
 	lock_take(&zone->lock);
-	for (; nr && ring_count(ring); nr--) {
-		entry = ring->frames[ring->oldest++ & ring->mask];
-		if (unlikely(entry & FRAME_FRESH)) {
-			entry &= ~FRAME_FRESH;
-			fresh_put(zone->phys, entry);
-		}
-		buddy_give(zone, entry, order);
+	if (order == 0) {
+		/* Up to the end of the array, then from its beginning. */
+		first = ring->oldest & ring->mask;
+		i = (u32)min_u64(nr, ring->mask + 1 - first);
+		buddy_give_singles(zone, ring->frames + first, i);
+		buddy_give_singles(zone, ring->frames, nr - i);
+	} else {
+		for (i = 0; i < nr; i++)
+			buddy_give(zone, ring->frames[(ring->oldest + i) & ring->mask], order);
 	}
 	lock_give(&zone->lock);
+	ring->oldest += nr;
+}
+
+void pcp_make_room(struct pcp *pcp, int index)
+{
+	pcp_drain_ring(pcp, index, pcp->rings[index].batch);
 }
 
 u64 zone_pcp_pages(struct zone *zone)

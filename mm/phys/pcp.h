@@ -28,7 +28,9 @@ struct pcp_ring {
 	u32 mask; /* (C) capacity - 1 */
 	u32 oldest; /* (P) counts up for ever */
 	u32 newest; /* (P) */
-	u32 batch; /* (P) blocks moved at a time */
+	u32 batch; /* (C) blocks moved at a time */
+	u32 limit; /* (C) blocks that it may hold: mask + 1 */
+	u32 pad;
 };
 
 struct pcp {
@@ -36,9 +38,9 @@ struct pcp {
 	struct zone *zone; /* (C) */
 	u64 allocated; /* (P) frames handed out, by way of this CPU, rings or not */
 	u64 freed; /* (P) */
+	struct pcp_ring rings[NR_PCP_RINGS];
 	u64 numa_miss; /* (P) of these, handed out though another node was wanted */
 	u64 numa_other; /* (P) of these, handed out to a CPU of another node */
-	struct pcp_ring rings[NR_PCP_RINGS];
 };
 
 /* What pcp_pop() returns when the ring is empty. */
@@ -82,6 +84,11 @@ static inline u32 ring_count(const struct pcp_ring *ring)
 	return ring->newest - ring->oldest;
 }
 
+static inline bool ring_is_full(const struct pcp_ring *ring)
+{
+	return ring_count(ring) >= ring->limit;
+}
+
 /* Bytes that the rings of one CPU need for a zone of that many frames. */
 size_t pcp_bytes(u64 zone_pages);
 /* Set up in memory of pcp_bytes(), for a zone of that many frames. */
@@ -91,6 +98,8 @@ unsigned zone_batchsize(u64 managed_pages);
 
 /* Fill an empty ring from the zone; false if the zone has nothing. Holds pcp->lock. */
 bool pcp_refill(struct pcp *pcp, int ring, unsigned alloc_flags);
+/* Give a batch of a full ring back to the zone. Holds pcp->lock. */
+void pcp_make_room(struct pcp *pcp, int ring);
 /* Give `nr` of the oldest blocks back to the zone. Holds pcp->lock. */
 void pcp_drain_ring(struct pcp *pcp, int ring, u32 nr);
 /* Frames on all rings of all CPUs of the zone. */

@@ -148,6 +148,8 @@ struct phys {
 	u32 kswapd_wanted;
 	enum lock_mode locks; /* (C) */
 	unsigned debug; /* (C) enum phys_debug */
+	bool lists_locked; /* (C) per-CPU lists need their lock */
+	bool puts_simple; /* (C) FLATMEM, no debugging, lists without a lock: see free.c */
 	struct phys_fault fault; /* test hook */
 	/* the machine's counters; call phys_stat_sync() before reading */
 	struct vm_stat stat;

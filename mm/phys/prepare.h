@@ -23,8 +23,7 @@ static inline struct page *prepare_page(const struct zone *zone, pfn_t pfn, u64 
 	page->flags = zone->page_links | section_bits(zone->phys, pfn) | flags;
 	page->mapping = NULL;
 	page->private = 0;
-	page->mapcount = 0;
-	__atomic_store_n(&page->refcount, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&page->counts, PAGE_ONE_REFERENCE, __ATOMIC_RELAXED);
 	page->owner_word = 0;
 	return page;
 }

@@ -65,8 +65,10 @@ struct pageblock {
 	u8 order; /* (Z) of its largest free block, 0 to 10; PAGEBLOCK_FULL: nothing free */
 	u8 migratetype; /* (Z) */
 	u16 zone_id; /* (C) nid << 3 | type; PAGEBLOCK_NO_ZONE: hole */
-	u8 type_before; /* (Z) while isolated: the type to return to */
-	u8 listed; /* (Z) on a list */
+	u8 type_before : 4; /* (Z) while isolated: the type to return to */
+	u8 listed : 4; /* (Z) on a list */
+	/* (Z) some of its fresh bits may be set; read by the taker of a block without the lock */
+	u8 fresh;
 };
 
 #define PAGEBLOCK_NIL	  (~(u32)0)

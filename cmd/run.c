@@ -20,6 +20,7 @@
 
 enum {
 	OPT_SWAP_FILE = 1000,
+	OPT_SWAP_DIRECT,
 	OPT_SET,
 	OPT_REPORT,
 	OPT_JSON,
@@ -37,6 +38,8 @@ static const struct argp_option options[] = {
 	  "where to swap; by default a file without a name in "
 	  "$TMPDIR or /var/tmp, which cannot stay behind",
 	  0 },
+	{ "swap-direct", OPT_SWAP_DIRECT, NULL, 0,
+	  "swap past the host's page cache, at the speed of its disk", 0 },
 	{ "set", OPT_SET, "KNOB=VALUE", 0,
 	  "a knob of /proc/sys/vm: swappiness, page-cluster, "
 	  "min_free_kbytes, watermark_scale_factor, overcommit_memory, "
@@ -175,6 +178,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_SWAP_FILE:
 		r->config.swap_path = arg;
+		break;
+	case OPT_SWAP_DIRECT:
+		r->config.swap_direct = true;
 		break;
 	case OPT_SET:
 		add_knob(state, r, arg);

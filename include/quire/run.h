@@ -35,6 +35,7 @@ struct quire_run_config {
 	uint64_t ram_bytes;
 	uint64_t swap_bytes; /* 0: no swap */
 	const char *swap_path; /* NULL: a file without a name in $TMPDIR or /var/tmp */
+	bool swap_direct; /* past the host's page cache, at the speed of its disk */
 	struct quire_knob knob[QUIRE_KNOBS_MAX];
 	unsigned int nr_knobs;
 	bool seeded; /* fix every choice, address layout included */

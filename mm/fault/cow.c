@@ -34,8 +34,11 @@ static void make_writable(struct fault *f, pte_t *pte, struct page *page)
 {
 	struct machine *m = f->mm->machine;
 
-	if (page_test(page, PG_swapcache))
+	if (page_test(page, PG_swapcache)) {
 		swap_cache_delete(&m->swap, page, NULL);
+		if (f->vma->swap_ra.written < SWAP_WRITTEN_MAX)
+			f->vma->swap_ra.written++;
+	}
 	page_set(page, PG_dirty);
 	*pte |= fault_bits(f->vma, true);
 }

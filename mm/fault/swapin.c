@@ -5,7 +5,10 @@
  *         around the fault is read: its size follows how many of the last window's pages were
  *         used, from 1 to 2^page-cluster, and its direction follows the faults. Pages read ahead
  *         stay in the cache, marked; the first one used brings its cached neighbours with it.
- *         A page read for reading keeps its slot until it is written to.
+ *         A page read for reading keeps its slot, and is mapped read-only, until it is written to;
+ *         in an area where that soon happens to most pages, it is made writable at once: the
+ *         fault that is saved costs more than a page written in vain. Linux maps it writable and
+ *         looks at the dirty bit, which is the host's here.
  * Why     Linux: do_swap_page(), swap_vma_readahead(), __swapin_nr_pages().
  *
  * SPDX-License-Identifier: MIT
@@ -18,6 +21,9 @@
 #include "space/unmap.h"
 #include "space/vma.h"
 #include "store/state.h"
+
+#define SWAP_WRITTEN_LIKELY 4u
+#define SWAP_PROBE	    32u /* one in so many is mapped read-only all the same */
 
 /* The number of pages to read. Linux: __swapin_nr_pages(). */
 static unsigned int window_pages(struct fault *f, unsigned int most)
@@ -139,6 +145,15 @@ static struct page *read_window(struct fault *f, u64 slot)
 	return wanted;
 }
 
+/* Will the page be written before it is evicted again, going by the others of the area? */
+static bool expect_write(struct vma *vma)
+{
+	struct swap_ra *ra = &vma->swap_ra;
+
+	return (vma->flags & VM_WRITE) && ra->written >= SWAP_WRITTEN_LIKELY &&
+	       ra->probe++ % SWAP_PROBE;
+}
+
 /* Maps a cached page at its entry; takes the caller's reference over. */
 static void map_cached(struct fault *f, vaddr_t addr, pte_t *pte, struct page *page, bool write)
 {
@@ -148,7 +163,7 @@ static void map_cached(struct fault *f, vaddr_t addr, pte_t *pte, struct page *p
 
 	swap_put(s, slot);
 	mm_count(f->mm, MM_SWAPENTS, -1);
-	if (last && (write || swap_full(s))) {
+	if (last && (write || swap_full(s) || expect_write(f->vma))) {
 		swap_cache_delete(s, page, NULL);
 		page_set(page, PG_dirty);
 		write = true;

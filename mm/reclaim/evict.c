@@ -92,6 +92,8 @@ static enum rmap_step unmap_entry(void *ctx, const struct rmap_entry *e)
 		page_set(u->page, PG_dirty);
 	mm_count(mm, mm_counter_of(u->page), -1);
 	if (page_is_anon(u->page)) {
+		if (!page_test(u->page, PG_dirty) && e->vma->swap_ra.written)
+			e->vma->swap_ra.written--; /* came back and was only read */
 		swap_dup(&m->swap, u->page->private);
 		mm_count(mm, MM_SWAPENTS, 1);
 		table_set(&mm->table, e->pte, pte_swap(u->page->private));

@@ -48,7 +48,11 @@ struct swap_ra {
 	vaddr_t addr; /* of the last swap fault */
 	unsigned int win; /* pages read then */
 	unsigned int hits; /* pages read ahead and used since */
+	u8 written; /* 0 to SWAP_WRITTEN_MAX: how sure it is that a page read will be written */
+	u8 probe; /* counts swap-ins: some are mapped read-only to see whether that still holds */
 };
+
+#define SWAP_WRITTEN_MAX 15u
 
 /* One area: [start, end) with one set of flags and one backing. */
 struct vma {

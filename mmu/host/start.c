@@ -108,20 +108,20 @@ static void *map_file(int fd, u64 bytes, u64 offset)
 static int open_swap(const struct quire_run_config *c)
 {
 	const char *dir = getenv("TMPDIR");
-	int fd;
+	int how = O_RDWR | O_CLOEXEC | (c->swap_direct ? O_DIRECT : 0), fd;
 
 	if (c->swap_path) {
-		fd = open(c->swap_path, O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0600);
-		if (fd < 0 && errno == EINVAL)
-			fd = open(c->swap_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		fd = open(c->swap_path, how | O_CREAT, 0600);
+		if (fd < 0 && errno == EINVAL && c->swap_direct)
+			host_fail("the file system of %s cannot bypass its cache; leave out "
+				  "--swap-direct or use another --swap-file",
+				  c->swap_path);
 		if (fd < 0)
 			host_fail("cannot open swap file %s: %s", c->swap_path, strerror(errno));
 	} else {
 		if (!dir || !*dir)
 			dir = "/var/tmp";
-		fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC | O_DIRECT, 0600);
-		if (fd < 0)
-			fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+		fd = open(dir, how | O_TMPFILE | O_EXCL, 0600);
 		if (fd < 0)
 			host_fail(
 				"cannot make a swap file in %s: %s; set TMPDIR or use --swap-file",

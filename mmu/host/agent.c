@@ -25,6 +25,7 @@ enum {
 	NR_mmap = 9,
 	NR_rt_sigaction = 13,
 	NR_rt_sigprocmask = 14,
+	NR_ioctl = 16,
 	NR_madvise = 28,
 	NR_getpid = 39,
 	NR_clone = 56,
@@ -181,6 +182,20 @@ AGENT static void agent_parent(uint64_t word)
 	CALL1(NR_exit, 0);
 }
 
+#define UFFD_FLAGS   02004000 /* O_CLOEXEC | O_NONBLOCK */
+#define UFFD_IOC_NEW 0xaa00
+
+/* The device's descriptor is the manager's permission: the program may be any user. */
+INLINE void open_uffd(struct comm *c)
+{
+	if (c->uffd_dev < 0) {
+		c->uffd = (int32_t)CALL1(NR_userfaultfd, UFFD_FLAGS);
+		return;
+	}
+	c->uffd = (int32_t)CALL3(NR_ioctl, c->uffd_dev, UFFD_IOC_NEW, UFFD_FLAGS);
+	CALL1(NR_close, c->uffd_dev);
+}
+
 /* Runs on the thread that was diverted; its registers are saved by agent_entry. */
 AGENT static void agent_enter(uint64_t code_fd, uint64_t word)
 {
@@ -193,7 +208,7 @@ AGENT static void agent_enter(uint64_t code_fd, uint64_t word)
 	call(NR_mmap, AGENT_COMM, COMM_SIZE, 3, 0x11, code_fd, offset);
 	CALL3(NR_madvise, AGENT_COMM, COMM_SIZE, 10); /* MADV_DONTFORK: a child gets its own */
 	if (word & ENTRY_NEED_UFFD)
-		c->uffd = (int32_t)CALL1(NR_userfaultfd, 02004000);
+		open_uffd(c);
 	child = spawn(CLONE_VM | CLONE_VFORK | CLONE_UNTRACED, AGENT_COMM + COMM_SIZE - 0x800,
 		      agent_parent, word);
 	CALL4(NR_wait4, child, 0, 0x40000000, 0);

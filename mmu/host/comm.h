@@ -49,6 +49,7 @@ struct comm {
 	int32_t manager; /* its process id; the agent ends without it */
 	int32_t program; /* process to kill when the manager is gone */
 	int32_t uffd; /* descriptor in the program, or -errno */
+	int32_t uffd_dev; /* /dev/userfaultfd in the program, or negative */
 	int32_t ram_fd; /* descriptor in the agent */
 	int32_t agent; /* process id of the agent */
 	struct comm_command command[COMM_COMMANDS];

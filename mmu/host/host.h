@@ -126,6 +126,7 @@ enum use { USE_ANON, USE_FILE, USE_TABLE, USE_KERNEL, NR_USE };
 struct host {
 	struct machine machine;
 	int ram_fd, code_fd;
+	int uffd_dev; /* /dev/userfaultfd, or -1 where the host has none */
 	u8 *ram;
 	u64 ram_bytes;
 	u8 *comm_base;

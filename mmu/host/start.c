@@ -181,6 +181,7 @@ struct host *host_create(const struct quire_run_config *c)
 	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text),
 		   0) < 0)
 		host_fail("cannot write the agent's code: %s", strerror(errno));
+	h->uffd_dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	h->comm_base = map_file(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
 	mc.phys = (struct phys_config){ .ram = h->ram,
 					.nr_pages = h->ram_bytes >> PAGE_SHIFT,
@@ -297,6 +298,8 @@ void host_destroy(struct host *h)
 	munmap(h->ram, h->ram_bytes);
 	close(h->ram_fd);
 	close(h->code_fd);
+	if (h->uffd_dev >= 0)
+		close(h->uffd_dev);
 	close(h->notify_fd);
 	close(h->epoll_fd);
 	close(h->signal_fd);

@@ -145,6 +145,7 @@ static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr
 	c->manager = h->manager;
 	c->program = program;
 	c->uffd = -1;
+	c->uffd_dev = -1;
 	return c;
 }
 
@@ -167,6 +168,8 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 	if (ram_fd < 0)
 		return -EMFILE;
 	comm = comm_prepare(h, incoming->slot, p->pid, nr, pc);
+	if (incoming->uffd < 0 && h->uffd_dev >= 0)
+		comm->uffd_dev = give_fd(h, id, h->uffd_dev);
 	make_stub(&stub, code_fd,
 		  (u64)incoming->slot | (u64)ram_fd << 16 | (u64)comm->generation << 40 |
 			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
@@ -495,7 +498,7 @@ static int start_uffd(struct space *s, struct proc *p)
 	if (s->comm->uffd < 0) {
 		host_log(s->host,
 			 "process %d may not open a userfaultfd (%s); it changed its user? "
-			 "vm.unprivileged_userfaultfd=1 would allow it",
+			 "/dev/userfaultfd or vm.unprivileged_userfaultfd=1 would allow it",
 			 p->pid, strerror(-s->comm->uffd));
 		return s->comm->uffd;
 	}

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#define LINE_COLUMNS 98
+
 int report_exit_status(const struct quire_report *r)
 {
 	return WIFEXITED(r->status) ? WEXITSTATUS(r->status) : 128 + WTERMSIG(r->status);
@@ -80,10 +82,11 @@ static void oom(FILE *out, const struct quire_report *r)
 {
 	unsigned int i, k;
 
+	fprintf(out, "oom kills        %" PRIu64 "\n", get(r, "oom_kill"));
 	for (i = 0; i < r->nr_oom; i++) {
 		const struct quire_oom *kill = &r->oom[i];
 
-		fprintf(out, "oom kill         process %d (%s), %" PRId64 " points\n",
+		fprintf(out, "  killed         process %d (%s), %" PRId64 " points\n",
 			kill->victim.pid, kill->victim.comm, kill->victim.points);
 		fprintf(out,
 			"  [  pid  ]   uid total_vm      rss pgtables_bytes swapents oom_score_adj "
@@ -107,26 +110,52 @@ static int more_time(const void *a, const void *b)
 	return x->ns < y->ns ? 1 : x->ns > y->ns ? -1 : 0;
 }
 
+/* A heading and what follows it, in as many lines of LINE_COLUMNS as that takes. */
+struct list {
+	FILE *out;
+	const char *heading;
+	int column; /* 0 before the first item */
+};
+
+static void list_item(struct list *l, const char *item)
+{
+	int len = (int)strlen(item);
+
+	if (!l->column)
+		l->column = fprintf(l->out, "%-17s", l->heading);
+	else if (l->column + 2 + len > LINE_COLUMNS)
+		l->column = fprintf(l->out, ",\n%-17s", "") - 2;
+	else
+		l->column += fprintf(l->out, ", ");
+	l->column += fprintf(l->out, "%s", item);
+}
+
+static void list_end(struct list *l)
+{
+	if (l->column)
+		fputc('\n', l->out);
+}
+
 static void calls(FILE *out, const struct quire_report *r)
 {
+	struct list frequent = { out, "calls", 0 }, refused = { out, "refused calls", 0 };
+	char item[96];
 	unsigned int i;
-	bool refused = false;
 
 	qsort(r->call, r->nr_calls, sizeof(*r->call), more_time);
-	fprintf(out, "calls            ");
-	for (i = 0; i < r->nr_calls && i < 8; i++)
-		fprintf(out, "%s%s %" PRIu64 " (%.1f us)", i ? ", " : "", r->call[i].name,
-			r->call[i].count, (double)r->call[i].ns / 1e3 / (double)r->call[i].count);
-	fprintf(out, "\n");
+	for (i = 0; i < r->nr_calls && i < 8; i++) {
+		snprintf(item, sizeof(item), "%s %" PRIu64 " (%.1f us)", r->call[i].name,
+			 r->call[i].count, (double)r->call[i].ns / 1e3 / (double)r->call[i].count);
+		list_item(&frequent, item);
+	}
+	list_end(&frequent);
 	for (i = 0; i < r->nr_calls; i++) {
 		if (!r->call[i].refused)
 			continue;
-		fprintf(out, "%s%s %" PRIu64, refused ? ", " : "refused calls    ", r->call[i].name,
-			r->call[i].refused);
-		refused = true;
+		snprintf(item, sizeof(item), "%s %" PRIu64, r->call[i].name, r->call[i].refused);
+		list_item(&refused, item);
 	}
-	if (refused)
-		fprintf(out, "\n");
+	list_end(&refused);
 }
 
 void report_text(FILE *out, const struct quire_report *r, char **argv)

@@ -28,7 +28,8 @@ enum {
 	OPT_JUNIT,
 	OPT_SEED,
 	OPT_PROGRESS,
-	OPT_FAIL
+	OPT_FAIL,
+	OPT_WAIT
 };
 
 static const struct argp_option options[] = {
@@ -45,6 +46,10 @@ static const struct argp_option options[] = {
 	  "min_free_kbytes, watermark_scale_factor, overcommit_memory, "
 	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
 	  "oom_kill_allocating_task (repeatable)",
+	  0 },
+	{ "wait", OPT_WAIT, NULL, 0,
+	  "when PROGRAM ends, wait for the processes that it left running; without this they are "
+	  "killed, as in a container",
 	  0 },
 	{ "report", OPT_REPORT, "FILE", 0, "write the report to FILE instead of stderr", 1 },
 	{ "json", OPT_JSON, NULL, 0, "the report as JSON", 1 },
@@ -209,6 +214,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_SEED:
 		r->config.seeded = true;
 		r->config.seed = strtoull(arg, NULL, 0);
+		break;
+	case OPT_WAIT:
+		r->config.wait_all = true;
 		break;
 	case OPT_FAIL:
 		set_failure(state, r, arg);

@@ -41,6 +41,7 @@ struct quire_run_config {
 	bool seeded; /* fix every choice, address layout included */
 	uint64_t seed;
 	bool verbose; /* the machine's log on stderr */
+	bool wait_all; /* for every process, not just the first, before what is left is killed */
 	struct quire_failure fail;
 	/* Called about every `progress_ms` with the report so far; NULL: never. */
 	void (*progress)(const struct quire_report *so_far);

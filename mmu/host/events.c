@@ -287,8 +287,19 @@ static void reap_children(struct host *h)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == h->first_pid) {
 			h->first_status = status;
-			h->done = true;
+			h->first_ended = true;
 		}
+}
+
+/*
+ * The supervisor passes on what was sent to it. The terminal's own SIGINT and SIGQUIT reach the
+ * program without us.
+ */
+static bool to_be_forwarded(const struct host *h, const struct signalfd_siginfo *info)
+{
+	if (info->ssi_signo == SIGINT || info->ssi_signo == SIGQUIT)
+		return info->ssi_code == SI_USER && (pid_t)info->ssi_pid == h->supervisor;
+	return true;
 }
 
 static void handle_signal(struct host *h)
@@ -300,9 +311,8 @@ static void handle_signal(struct host *h)
 			reap_children(h);
 		else if (getppid() != h->supervisor)
 			h->done = true; /* the supervisor was killed: end everything */
-		else if (info.ssi_signo != SIGINT && info.ssi_signo != SIGQUIT && h->first_pid > 0)
-			kill(h->first_pid,
-			     (int)info.ssi_signo); /* the terminal sends those itself */
+		else if (h->first_pid > 0 && to_be_forwarded(h, &info))
+			kill(h->first_pid, (int)info.ssi_signo);
 	}
 }
 
@@ -349,13 +359,19 @@ static void release_noted(struct host *h)
 			release_held(s);
 }
 
+/* The machine lives as long as its first process, or, if asked for, as any. */
+static bool ended(const struct host *h)
+{
+	return h->done || (h->first_ended && !(h->config->wait_all && (h->nr_procs || h->newborn)));
+}
+
 int host_loop(struct host *h)
 {
 	struct epoll_event ev[32];
 	bool more = false;
 
 	h->next_sample_ns = 0;
-	while (!h->done) {
+	while (!ended(h)) {
 		int n = epoll_wait(h->epoll_fd, ev, array_size(ev),
 				   more		? 0
 				   : h->newborn ? 20

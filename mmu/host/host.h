@@ -133,8 +133,8 @@ struct host {
 	u8 slot_used[COMM_SLOTS];
 	int notify_fd, epoll_fd, signal_fd;
 	pid_t manager, first_pid;
-	int first_status; /* wait status of the first process, when `done` */
-	bool done, stopping;
+	int first_status; /* wait status of the first process, when `first_ended` */
+	bool first_ended, done;
 	bool verbose;
 	struct list_head spaces;
 	struct list_head proc_hash[PROC_HASH], tid_hash[PROC_HASH];

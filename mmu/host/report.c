@@ -188,25 +188,25 @@ static void run_manager(const struct quire_run_config *c, struct flat *f)
 
 static volatile sig_atomic_t forward_to;
 
-static void forward(int sig)
+/* What a process sent; a signal of the terminal goes to all of its processes anyway. */
+static void forward(int sig, siginfo_t *info, void *context)
 {
-	if (forward_to > 0)
+	(void)context;
+	if (forward_to > 0 && (info->si_code <= 0 || (sig != SIGINT && sig != SIGQUIT)))
 		kill((pid_t)forward_to, sig);
 }
 
 /* Waits for the manager; a manager that was killed takes everything with it. */
 static int supervise(pid_t manager)
 {
-	struct sigaction act = { .sa_handler = forward };
+	static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
+	struct sigaction act = { .sa_sigaction = forward, .sa_flags = SA_SIGINFO };
+	unsigned int i;
 	int status;
 
 	forward_to = manager;
-	sigaction(SIGTERM, &act, NULL);
-	sigaction(SIGHUP, &act, NULL);
-	sigaction(SIGUSR1, &act, NULL);
-	sigaction(SIGUSR2, &act, NULL);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
+	for (i = 0; i < array_size(signals); i++)
+		sigaction(signals[i], &act, NULL);
 	while (waitpid(manager, &status, 0) < 0)
 		if (errno != EINTR)
 			return -1;

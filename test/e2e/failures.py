@@ -271,11 +271,15 @@ def trap_signal(bench):
 
 @check('background')
 def background(bench):
-    """a program whose parent ends first: quire waits for the whole machine"""
+    """what the first process leaves running is killed and counted; with --wait it may end"""
     script = f'{PYTHON} -c "import time; time.sleep(0.6); print(\'late\')" & exit 6'
     run = bench.on_quire(['/bin/sh', '-c', script])
     expect_status(run, 6)
+    expect(run.stdout == b'' and run.report['killed_at_end'] == 1,
+           f'without --wait: printed {run.stdout!r}, {run.report["killed_at_end"]} killed')
+    run = bench.on_quire(['/bin/sh', '-c', script], flags=('--wait',))
+    expect_status(run, 6)
+    expect(run.stdout == b'late\n' and run.report['killed_at_end'] == 0,
+           f'with --wait: printed {run.stdout!r}, {run.report["killed_at_end"]} killed')
     left = [pid for pid in descendants() if alive(pid)]
-    if left:
-        raise Failure(f'{len(left)} processes are still there')
-    return 'the child ended by itself' if run.stdout == b'late\n' else 'the child was ended'
+    expect(not left, f'{len(left)} processes are still there')

@@ -104,6 +104,9 @@ static int act(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
 			return -EINVAL;
 		unmap_pages(vma->mm, start, end);
 		return 0;
+	case ADV_COLD:
+	case ADV_PAGEOUT:
+		return vma->flags & VM_LOCKED ? -EINVAL : 0;
 	case ADV_DONTNEED_LOCKED:
 		unmap_pages(vma->mm, start, end);
 		return 0;
@@ -140,15 +143,16 @@ static bool known(int advice)
 static int advise_area(struct vma *vma, vaddr_t *addr, vaddr_t end, int advice)
 {
 	vaddr_t start = max_u64(*addr, vma->start), stop = min_u64(end, vma->end);
+	struct mm *mm = vma->mm;
 	u32 flags = advised_flags(vma->flags, advice);
 	int err = act(vma, start, stop, advice);
 
 	*addr = stop;
 	if (err || flags == vma->flags)
 		return err;
-	if (vma_cut(vma->mm, start, stop) < 0)
-		return -ENOMEM;
-	vma_set_flags(vma_at(vma->mm, start), flags);
+	if (vma_cut(mm, start, stop) < 0)
+		return -EAGAIN; /* as Linux has it: try again when there is memory */
+	vma_set_flags(vma_at(mm, start), flags);
 	return 0;
 }
 
@@ -252,17 +256,23 @@ static s64 lock_range(struct mm *mm, vaddr_t addr, u64 len, u32 clear, u32 set)
 		return -EINVAL;
 	if (addr == end)
 		return 0;
-	if (vma_cut(mm, addr, end) < 0)
-		return -ENOMEM;
 	while (addr < end) {
 		struct vma *vma = vma_at(mm, addr);
+		vaddr_t stop;
+		u32 flags;
 
 		if (!vma)
 			return -ENOMEM;
-		if (clear && !set)
-			make_evictable(mm, addr, min_u64(vma->end, end));
-		addr = vma->end;
-		vma_set_flags(vma, (vma->flags & ~clear) | set);
+		stop = min_u64(vma->end, end);
+		flags = (vma->flags & ~clear) | set;
+		if (flags != vma->flags) {
+			if (vma_cut(mm, addr, stop) < 0)
+				return -ENOMEM;
+			if (!set)
+				make_evictable(mm, addr, stop);
+			vma_set_flags(vma_at(mm, addr), flags);
+		}
+		addr = stop;
 	}
 	return 0;
 }

@@ -67,6 +67,12 @@ s64 call_msync(struct mm *mm, vaddr_t addr, u64 len, u32 flags);
 /* A copy of mm, its private pages shared until written. NULL without memory. Linux: dup_mm(). */
 must_use struct mm *call_fork(struct mm *parent);
 
+/*
+ * May the space grow by an area of so many pages and these flags? 0 or -ENOMEM, by the limits of
+ * the process and of overcommit. Linux: may_expand_vm(), __vm_enough_memory().
+ */
+int call_may_expand(struct mm *mm, u64 pages, u32 flags);
+
 /* Finds a place for len bytes as mmap() would; or -errno. Linux: get_unmapped_area(). */
 s64 call_get_area(struct mm *mm, vaddr_t hint, u64 len, u32 flags);
 

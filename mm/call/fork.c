@@ -76,7 +76,7 @@ static int copy_area(struct vma *from, struct mm *child)
 {
 	struct vma_desc d = { .start = from->start,
 			      .end = from->end,
-			      .flags = from->flags & ~(u32)VM_LOCKED,
+			      .flags = from->flags & ~(u32)(VM_LOCKED | VM_LOCKONFAULT),
 			      .pgoff = from->pgoff,
 			      .mapping = from->mapping,
 			      .anon_vma = from->flags & VM_WIPEONFORK ? NULL : from->anon_vma };

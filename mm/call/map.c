@@ -59,8 +59,7 @@ s64 call_get_area(struct mm *mm, vaddr_t hint, u64 len, u32 flags)
 	return at ? (s64)at : -ENOMEM;
 }
 
-/* Limits of the process and of overcommit. Linux: may_expand_vm(), __vm_enough_memory(). */
-static int may_expand(struct mm *mm, u64 pages, u32 flags)
+int call_may_expand(struct mm *mm, u64 pages, u32 flags)
 {
 	struct machine *m = mm->machine;
 	u64 total = m->phys.total_pages + swap_total(&m->swap);
@@ -140,7 +139,7 @@ s64 call_mmap(struct mm *mm, const struct map_request *req)
 		return at;
 	if ((req->flags & CALL_MAP_FIXED_NOREPLACE) && !range_free(mm, (vaddr_t)at, len))
 		return -EEXIST;
-	err = may_expand(mm, len >> PAGE_SHIFT, flags);
+	err = call_may_expand(mm, len >> PAGE_SHIFT, flags);
 	if (err)
 		return err;
 	if (!range_free(mm, (vaddr_t)at, len)) {

@@ -1,9 +1,11 @@
 /*
  * remap.c - mremap: shrink, grow in place, or move.
  *
- * How     A move makes the new area with the old one's offset, carries the entries over leaf by
- *         leaf, and removes the old area: the pages stay in their frames, and rmap finds them by
- *         the same offset at the new place.
+ * How     A move makes the new area with the old one's offset, carries the entries over, and
+ *         removes the old area: the pages stay in their frames, and rmap finds them by the same
+ *         offset at the new place. The levels of the table at the new place are made first, so
+ *         that nothing can fail once an entry has moved. A move that changes no size (MREMAP_FIXED)
+ *         takes a range of several areas, with the holes between them, as Linux does since 6.17.
  * Why     Linux: mm/mremap.c.
  *
  * SPDX-License-Identifier: MIT
@@ -11,6 +13,7 @@
 #include "base/check.h"
 #include "base/errno.h"
 #include "call/call.h"
+#include "fault/fault.h"
 #include "space/mm.h"
 #include "space/unmap.h"
 #include "space/rmap.h"
@@ -18,8 +21,29 @@
 #include "store/mapping.h"
 #include "store/state.h"
 
-/* Carries entries from the old range to the new one; all become old. 0 or -ENOMEM. */
-static int move_entries(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
+/* One request, or the part of it that lies in one area. */
+struct remap {
+	struct mm *mm;
+	vaddr_t old, to;
+	u64 old_len, new_len;
+	u32 flags;
+};
+
+/* The new place gets the levels that the entries of [from, from + len) will need. */
+static int make_room(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
+{
+	vaddr_t addr = from;
+
+	for (; table_next(&mm->table, &addr, from + len); addr += PAGE_SIZE)
+		if (!table_get(&mm->table, to + (addr - from))) {
+			table_trim(&mm->table, to, to + len);
+			return -ENOMEM;
+		}
+	return 0;
+}
+
+/* Carries entries from the old range to the new one; all become old. */
+static void move_entries(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
 {
 	struct mmu_range range = { mm, from, from + len };
 	vaddr_t addr = from;
@@ -27,122 +51,236 @@ static int move_entries(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
 
 	mm->machine->mmu->invalidate(&range, 1);
 	for (; (pte = table_next(&mm->table, &addr, from + len)); addr += PAGE_SIZE) {
-		pte_t *new = table_get(&mm->table, to + (addr - from));
+		pte_t *new = table_find(&mm->table, to + (addr - from));
 
-		if (!new)
-			return -ENOMEM;
 		table_set(&mm->table, new, pte_present(*pte) ? *pte & ~PTE_ACCESSED : *pte);
 		table_set(&mm->table, pte, 0);
 	}
-	return 0;
+	table_trim(&mm->table, from, from + len);
 }
 
-/* Where the area goes. */
-static s64 choose_target(struct mm *mm, const struct vma *vma, u64 new_len, u32 flags, vaddr_t to)
+/* What is left of a moved area with MREMAP_DONTUNMAP is not locked. */
+static void unlock_source(struct mm *mm, vaddr_t old)
 {
-	if (flags & CALL_MREMAP_FIXED)
-		return (s64)to;
-	return call_get_area(mm, 0, new_len,
-			     vma->flags & VM_SHARED ? CALL_MAP_SHARED : CALL_MAP_PRIVATE);
+	struct vma *vma = vma_at(mm, old);
+
+	if (vma->flags & VM_LOCKED)
+		vma_set_flags(vma, vma->flags & ~(u32)(VM_LOCKED | VM_LOCKONFAULT));
 }
 
-static s64 move_area(struct mm *mm, struct vma *vma, vaddr_t old, u64 old_len, u64 new_len,
-		     u32 flags, vaddr_t to)
+/* The area at the new place, empty. */
+static struct vma *add_target(const struct remap *r, const struct vma *from)
 {
-	s64 at = choose_target(mm, vma, new_len, flags, to);
-	struct vma_desc d;
+	struct vma_desc d = { .start = r->to,
+			      .end = r->to + r->new_len,
+			      .flags = from->flags,
+			      .pgoff = vma_index(from, r->old),
+			      .mapping = from->mapping,
+			      .anon_vma = from->anon_vma };
+
+	if (vma_is_anon(from) && !from->anon_vma)
+		d.pgoff = d.start >> PAGE_SHIFT;
+	return vma_add(r->mm, &d);
+}
+
+/* Moves [old, old + old_len), which lies in one area, to a free range. Linux: move_vma(). */
+static s64 move_area(const struct remap *r)
+{
+	struct mm *mm = r->mm;
+	u64 moved = min_u64(r->old_len, r->new_len);
+	bool locked, keep = r->flags & CALL_MREMAP_DONTUNMAP;
 	struct vma *new;
+	int err;
 
+	/* Cut first: afterwards the old range can be removed without memory. */
+	if (!keep && moved && vma_cut(mm, r->old, r->old + r->old_len) < 0)
+		return -ENOMEM;
+	new = add_target(r, vma_at(mm, r->old));
+	err = new ? mm->machine->mmu->area_changed(mm, new, r->to, r->to + r->new_len) : -ENOMEM;
+	if (!err)
+		err = make_room(mm, r->old, r->to, moved);
+	if (err) {
+		if (new)
+			(void)call_munmap(mm, r->to, r->new_len);
+		vma_heal(mm, r->old);
+		vma_heal(mm, r->old + r->old_len);
+		return -ENOMEM;
+	}
+	locked = (new->flags &(VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
+	if (moved)
+		move_entries(mm, r->old, r->to, moved);
+	if (keep)
+		unlock_source(mm, r->old);
+	else if (moved)
+		(void)call_munmap(mm, r->old, r->old_len);
+	if (locked && r->new_len > r->old_len)
+		(void)fault_populate(mm, r->to + r->old_len, r->to + r->new_len);
+	return (s64)r->to;
+}
+
+/* Linux: vrm_can_expand_in_place(). */
+static bool can_grow(const struct vma *vma, vaddr_t end)
+{
+	const struct vma *next = vma_next(vma);
+
+	return (!next || next->start >= end) && end <= TASK_SIZE;
+}
+
+static s64 grow_in_place(const struct remap *r, struct vma *vma)
+{
+	vaddr_t old_end = vma->end, end = r->old + r->new_len;
+	bool locked = (vma->flags & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
+
+	vma_resize(vma, vma->start, end);
+	vma = vma_set_flags(vma, vma->flags); /* it may meet one that fits */
+	if (r->mm->machine->mmu->area_changed(r->mm, vma, old_end, end) < 0) {
+		(void)call_munmap(r->mm, old_end, end - old_end);
+		return -ENOMEM;
+	}
+	if (locked)
+		(void)fault_populate(r->mm, old_end, end);
+	return (s64)r->old;
+}
+
+/* No new place was asked for: grow where it is, or anywhere. Linux: expand_vma(). */
+static s64 grow(struct remap *r, struct vma *vma)
+{
+	s64 at;
+
+	if (r->old + r->old_len == vma->end && can_grow(vma, r->old + r->new_len))
+		return grow_in_place(r, vma);
+	if (!(r->flags & CALL_MREMAP_MAYMOVE))
+		return -ENOMEM;
+	at = call_get_area(r->mm, 0, r->new_len,
+			   vma->flags & VM_SHARED ? CALL_MAP_SHARED : CALL_MAP_PRIVATE);
 	if (at < 0)
 		return at;
-	d = (struct vma_desc){ .start = (vaddr_t)at,
-			       .end = (vaddr_t)at + new_len,
-			       .flags = vma->flags,
-			       .pgoff = vma_index(vma, old),
-			       .mapping = vma->mapping };
-	if (vma_is_anon(vma) && !vma->anon_vma)
-		d.pgoff = d.start >> PAGE_SHIFT;
-	d.anon_vma = vma->anon_vma;
-	new = vma_add(mm, &d);
-	if (!new)
-		return -ENOMEM;
-	if (mm->machine->mmu->area_changed(mm, new, d.start, d.end) < 0 ||
-	    move_entries(mm, old, (vaddr_t)at, min_u64(old_len, new_len)) < 0)
-		return -ENOMEM;
-	if (!(flags & CALL_MREMAP_DONTUNMAP))
-		(void)call_munmap(mm, old, old_len);
-	return at;
+	r->to = (vaddr_t)at;
+	return move_area(r);
 }
 
-static bool grow_in_place(struct mm *mm, struct vma *vma, vaddr_t new_end)
+/* A new place was asked for, or none in particular but not this one. Linux: mremap_to(). */
+static s64 move_to(struct remap *r)
 {
-	struct vma *next = vma_next(vma);
-	vaddr_t old_end = vma->end;
+	s64 at = (s64)r->to;
 
-	if ((next && next->start < new_end) || new_end > TASK_SIZE)
-		return false;
-	vma_resize(vma, vma->start, new_end);
-	vma = vma_set_flags(vma, vma->flags);
-	return mm->machine->mmu->area_changed(mm, vma, old_end, new_end) == 0;
+	if (r->flags & CALL_MREMAP_FIXED)
+		at = call_munmap(r->mm, r->to, r->new_len);
+	if (at < 0)
+		return at;
+	if (r->new_len < r->old_len) {
+		at = call_munmap(r->mm, r->old + r->new_len, r->old_len - r->new_len);
+		r->old_len = r->new_len;
+	}
+	if (at < 0)
+		return at;
+	if (r->flags & CALL_MREMAP_DONTUNMAP) {
+		struct vma *vma = vma_at(r->mm, r->old);
+		int err = call_may_expand(r->mm, r->old_len >> PAGE_SHIFT, vma->flags);
+
+		if (err)
+			return err;
+	}
+	if (!(r->flags & CALL_MREMAP_FIXED)) {
+		at = call_get_area(r->mm, r->to, r->new_len, CALL_MAP_PRIVATE);
+		if (at < 0)
+			return at;
+		r->to = (vaddr_t)at;
+	}
+	return move_area(r);
 }
 
-static int check(vaddr_t old, u64 old_len, u64 new_len, u32 flags, vaddr_t to)
+/* Linux: check_mremap_params(). */
+static int check_request(const struct remap *r)
 {
-	if ((flags & ~7u) || (old & ~PAGE_MASK) || !new_len)
+	if ((r->flags & ~7u) || (r->old & ~PAGE_MASK) || !r->new_len || r->new_len > TASK_SIZE)
 		return -EINVAL;
-	if ((flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP)) && !(flags & CALL_MREMAP_MAYMOVE))
-		return -EINVAL;
-	if ((flags & CALL_MREMAP_DONTUNMAP) && old_len != new_len)
-		return -EINVAL;
-	if ((flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP)) && (to & ~PAGE_MASK))
-		return -EINVAL;
-	if (new_len > TASK_SIZE)
-		return -ENOMEM;
-	if (!(flags & CALL_MREMAP_FIXED))
+	if (!(r->flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP)))
 		return 0;
-	if ((to & ~PAGE_MASK) || to > TASK_SIZE - new_len)
+	if (r->to > TASK_SIZE - r->new_len || (r->to & ~PAGE_MASK) ||
+	    !(r->flags & CALL_MREMAP_MAYMOVE))
 		return -EINVAL;
-	return to < old + old_len && old < to + new_len ? -EINVAL : 0;
+	if ((r->flags & CALL_MREMAP_DONTUNMAP) && r->old_len != r->new_len)
+		return -EINVAL;
+	if (r->to < r->old + r->old_len && r->old < r->to + r->new_len)
+		return -EINVAL;
+	return r->mm->map_count + 2 >= MAX_MAP_COUNT - 3 ? -ENOMEM : 0;
+}
+
+/* What the area allows. Linux: check_prep_vma(). */
+static int check_area(const struct remap *r, const struct vma *vma)
+{
+	bool moves = r->flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP);
+	u64 most = r->mm->rlimit_memlock;
+
+	if (!moves && r->new_len <= r->old_len)
+		return 0; /* may span several areas */
+	if (!r->old_len && !(vma->flags & VM_SHARED))
+		return -EINVAL;
+	if ((r->flags & CALL_MREMAP_DONTUNMAP) && (vma->flags & (VM_DONTEXPAND | VM_PFNMAP)))
+		return -EINVAL;
+	if (min_u64(r->old_len, r->new_len) > vma->end - r->old)
+		return -EFAULT;
+	if (r->new_len <= r->old_len)
+		return 0;
+	if (vma_index(vma, r->old) + (r->new_len >> PAGE_SHIFT) < vma_index(vma, r->old))
+		return -EINVAL;
+	if (vma->flags & (VM_DONTEXPAND | VM_PFNMAP))
+		return -EFAULT;
+	if ((vma->flags & VM_LOCKED) &&
+	    (r->mm->locked_vm << PAGE_SHIFT) + r->new_len - r->old_len > most)
+		return -EAGAIN;
+	return call_may_expand(r->mm, (r->new_len - r->old_len) >> PAGE_SHIFT, vma->flags);
+}
+
+/* Every area of the range goes to the same distance. Linux: remap_move(). */
+static s64 move_range(const struct remap *r)
+{
+	vaddr_t addr = r->old, end = r->old + r->old_len;
+	struct vma *vma = vma_at(r->mm, addr);
+	s64 ret = -EFAULT;
+
+	while (vma && vma->start < end) {
+		struct remap part = *r;
+
+		part.old = max_u64(vma->start, addr);
+		part.to = r->to + (part.old - r->old);
+		addr = min_u64(vma->end, end);
+		part.old_len = part.new_len = addr - part.old;
+		ret = check_area(&part, vma);
+		if (!ret)
+			ret = move_to(&part);
+		if (ret < 0)
+			return ret;
+		vma = addr < end ? vma_find(r->mm, addr) : NULL;
+	}
+	return ret < 0 ? ret : (s64)r->to;
 }
 
 s64 call_mremap(struct mm *mm, vaddr_t old, u64 old_len, u64 new_len, u32 flags, vaddr_t to)
 {
+	struct remap r = { .mm = mm,
+			   .old = old,
+			   .to = to,
+			   .old_len = align_up(old_len, PAGE_SIZE),
+			   .new_len = align_up(new_len, PAGE_SIZE),
+			   .flags = flags };
 	struct vma *vma;
-	int err;
+	s64 ret = check_request(&r);
 
-	old_len = align_up(old_len, PAGE_SIZE);
-	new_len = align_up(new_len, PAGE_SIZE);
-	err = check(old, old_len, new_len, flags, to);
-	if (err)
-		return err;
+	if (ret < 0)
+		return ret;
+	if ((flags & CALL_MREMAP_FIXED) && r.old_len == r.new_len)
+		return move_range(&r);
 	vma = vma_at(mm, old);
-	if (!vma)
-		return -EFAULT;
-	if (!old_len && !(vma->flags & VM_SHARED))
-		return -EINVAL;
-	if (new_len <= old_len && !(flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))) {
-		if (new_len < old_len)
-			(void)call_munmap(mm, old + new_len, old_len - new_len);
-		return (s64)old;
-	}
-	if (old + old_len > vma->end)
-		return -EFAULT;
-	if (flags & CALL_MREMAP_FIXED) {
-		s64 r = call_munmap(mm, to, new_len);
-
-		if (r < 0)
-			return r;
-	}
-	if (new_len > old_len && ((mm->total_vm << PAGE_SHIFT) + new_len - old_len) > mm->rlimit_as)
-		return -ENOMEM;
-	if (!(flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))) {
-		if (old + old_len == vma->end && grow_in_place(mm, vma, old + new_len))
-			return (s64)old;
-		if (!(flags & CALL_MREMAP_MAYMOVE))
-			return -ENOMEM;
-	}
-	if (vma_cut(mm, old, old + old_len) < 0)
-		return -ENOMEM;
-	vma = vma_at(mm, old);
-	return move_area(mm, vma, old, old_len, new_len, flags, to);
+	ret = vma ? check_area(&r, vma) : -EFAULT;
+	if (ret < 0)
+		return ret;
+	if (flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))
+		return move_to(&r);
+	if (r.new_len > r.old_len)
+		return grow(&r, vma);
+	if (r.new_len < r.old_len)
+		ret = call_munmap(mm, old + r.new_len, r.old_len - r.new_len);
+	return ret < 0 ? ret : (s64)old;
 }

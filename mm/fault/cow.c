@@ -127,6 +127,8 @@ static enum fault_result keep_frame(struct fault *f, struct page *page, struct p
 	rmap_walk(m, page, move_other, &o);
 	if (!page_is_anon(page))
 		leave_cache(f, page, copy);
+	else if (page_test(page, PG_swapcache) && swap_count(&m->swap, page->private) > 1)
+		swap_cache_replace(&m->swap, page, copy); /* others still name its slot */
 	if (alone(m, page))
 		make_writable(f, f->pte, page);
 	return alone(m, page) ? FAULT_DONE : FAULT_NO_ROOM;

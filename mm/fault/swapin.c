@@ -218,6 +218,7 @@ enum fault_result fault_swapin(struct fault *f)
 	struct machine *m = f->mm->machine;
 	u64 slot = pte_slot(*f->pte);
 	struct page *page = swap_cache_find(&m->swap, slot);
+	enum fault_result r = FAULT_DONE;
 	bool hit = false;
 
 	if (page) {
@@ -238,10 +239,11 @@ enum fault_result fault_swapin(struct fault *f)
 	f->start = f->addr;
 	f->end = f->addr + PAGE_SIZE;
 	map_cached(f, f->addr, f->pte, page, f->access == ACCESS_WRITE);
-	if (hit)
-		map_neighbours(f);
 	stat_inc(&m->phys.stat, QUIRE_FAULT_SWAPIN);
 	if (f->access == ACCESS_WRITE && !(*f->pte & PTE_WRITE))
-		return fault_cow(f);
-	return FAULT_DONE;
+		r = fault_cow(f); /* a relative's too */
+	/* Last: the copy's frame may have cost the neighbours theirs. */
+	if (r == FAULT_DONE && hit)
+		map_neighbours(f);
+	return r;
 }

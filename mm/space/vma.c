@@ -265,18 +265,30 @@ void vma_remove(struct vma *vma)
 	area_free(vma);
 }
 
+static int cut_at(struct mm *mm, vaddr_t addr)
+{
+	struct vma *vma = vma_at(mm, addr);
+
+	return vma && vma->start < addr ? vma_split(vma, addr) : 0;
+}
+
 int vma_cut(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	vaddr_t edge[2] = { start, end };
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		struct vma *vma = vma_at(mm, edge[i]);
-
-		if (vma && vma->start < edge[i] && vma_split(vma, edge[i]) < 0)
-			return -ENOMEM;
+	if (cut_at(mm, start) < 0)
+		return -ENOMEM;
+	if (cut_at(mm, end) < 0) {
+		vma_heal(mm, start);
+		return -ENOMEM;
 	}
 	return 0;
+}
+
+void vma_heal(struct mm *mm, vaddr_t addr)
+{
+	struct vma *vma = vma_at(mm, addr);
+
+	if (vma && vma->start == addr)
+		(void)merge_around(vma);
 }
 
 struct vma *vma_set_flags(struct vma *vma, u32 flags)

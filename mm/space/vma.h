@@ -118,8 +118,10 @@ must_use int vma_split(struct vma *vma, vaddr_t addr);
 /* Takes an area out and frees it. Its pages must be unmapped. */
 void vma_remove(struct vma *vma);
 
-/* Cuts areas so that none straddles start or end; 0 or -ENOMEM. */
+/* Cuts areas so that none straddles start or end; 0, or -ENOMEM with all as before. */
 must_use int vma_cut(struct mm *mm, vaddr_t start, vaddr_t end);
+/* Undoes a cut at addr: the areas that meet there become one again if they fit. */
+void vma_heal(struct mm *mm, vaddr_t addr);
 
 /* Sets flags of an area and merges it with what it now fits to; the area that covers its start. */
 struct vma *vma_set_flags(struct vma *vma, u32 flags);

@@ -173,6 +173,24 @@ void swap_cache_delete(struct swap *s, struct page *page, void *shadow)
 	page->refcount--;
 }
 
+void swap_cache_replace(struct swap *s, struct page *page, struct page *by)
+{
+	u64 slot = page->private;
+
+	require(page_test(page, PG_swapcache) && !page_test(by, PG_swapcache));
+	if (radix_set(&s->cache, slot, by) < 0)
+		BUG("replacing needs no memory");
+	page_set(by, PG_swapcache);
+	by->private = slot;
+	by->refcount++;
+	if (page_test(page, PG_dirty))
+		page_set(by, PG_dirty);
+	page_clear(page, PG_swapcache);
+	page->private = 0;
+	require(page->refcount > 1);
+	page->refcount--;
+}
+
 struct page *swap_cache_find(const struct swap *s, u64 slot)
 {
 	void *value = radix_get(&s->cache, slot);

@@ -60,6 +60,8 @@ must_use int swap_add(struct swap *s, struct page *page);
 must_use int swap_cache_insert(struct swap *s, u64 slot, struct page *page, void **shadow);
 /* Takes it out, leaves the shadow while the slot is used, and drops both references. */
 void swap_cache_delete(struct swap *s, struct page *page, void *shadow);
+/* Puts `by`, which holds the same bytes, in the page's place. */
+void swap_cache_replace(struct swap *s, struct page *page, struct page *by);
 struct page *swap_cache_find(const struct swap *s, u64 slot);
 
 /*

@@ -43,7 +43,8 @@ static const struct argp_option options[] = {
 	  "swap past the host's page cache, at the speed of its disk", 0 },
 	{ "set", OPT_SET, "KNOB=VALUE", 0,
 	  "a knob of /proc/sys/vm: swappiness, page-cluster, "
-	  "min_free_kbytes, watermark_scale_factor, overcommit_memory, "
+	  "min_free_kbytes, watermark_scale_factor, watermark_boost_factor, "
+	  "overcommit_memory, "
 	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
 	  "oom_kill_allocating_task (repeatable)",
 	  0 },

@@ -67,6 +67,7 @@ int machine_boot(struct machine *m, const struct machine_config *config)
 		err = swap_on(m, config->swap_dev, config->swap_pages);
 	m->phys.move_ops = &machine_move_ops;
 	m->phys.move_arg = m;
+	set_watermark_boost_factor(&m->phys, 15000); /* kswapd_step() lowers it */
 	return err;
 }
 
@@ -131,6 +132,12 @@ int machine_set_knob(struct machine *m, const char *name, u64 value)
 	if (same_name(name, "watermark_scale_factor"))
 		return value <= 3000 ? set_watermark_scale_factor(&m->phys, (unsigned int)value)
 				     : -EINVAL;
+	if (same_name(name, "watermark_boost_factor")) {
+		if (value > 1000000)
+			return -EINVAL;
+		set_watermark_boost_factor(&m->phys, (unsigned int)value);
+		return 0;
+	}
 	if (same_name(name, "compaction_proactiveness")) {
 		if (value > 100)
 			return -EINVAL;

@@ -140,10 +140,14 @@ static inline bool zone_allowed(const struct request *req, const struct zone *zo
 static inline bool zone_has_room(const struct request *req, const struct zone *zone,
 				 enum zone_watermark mark)
 {
+	u64 frames = zone_wmark(zone, mark);
+
 	if (req->alloc_flags & ALLOC_NO_WATERMARKS)
 		return true;
-	return zone_watermark_ok(zone, req->order, zone_wmark(zone, mark), req->highest,
-				 req->alloc_flags);
+	/* Urgent ones shall not fail because of a boost. */
+	if (mark == WMARK_MIN && !req->order && req->gfp & __GFP_HIGH)
+		frames = zone->watermark[WMARK_MIN];
+	return zone_watermark_ok(zone, req->order, frames, req->highest, req->alloc_flags);
 }
 
 /* From the first zone of the list that stays above the mark. Linux: get_page_from_freelist(). */

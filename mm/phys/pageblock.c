@@ -290,20 +290,27 @@ static void boost_watermark(struct zone *zone)
 	__atomic_store_n(&zone->watermark_boost,
 			 min_u64(zone->watermark_boost + PAGEBLOCK_PAGES, max_boost),
 			 __ATOMIC_RELAXED);
+	/* Linux: ZONE_BOOSTED_WATERMARK, for which rmqueue() wakes kswapd. */
+	__atomic_store_n(&zone->node->kswapd_wanted, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&zone->phys->kswapd_wanted, 1, __ATOMIC_RELAXED);
 }
 
 static u32 take_fallback(struct zone *zone, unsigned order, enum migratetype type)
 {
 	u32 id = find_fallback(zone, order, type);
+	bool whole;
 
 	if (id == PAGEBLOCK_NIL)
 		return id;
 	stat_add_atomic(&zone->phys->stat, QUIRE_ALLOC_FALLBACK, 1);
 	if (should_steal(zone, id, order, type)) {
+		/* A wholly free pageblock changes its type and mixes nothing. */
+		whole = zone->phys->blocks[id].order >= PAGEBLOCK_ORDER;
 		if (order == MAX_PAGE_ORDER)
 			buddy_set_type(zone, id + 1, type);
 		buddy_set_type(zone, id, type);
-		boost_watermark(zone);
+		if (!whole)
+			boost_watermark(zone);
 		stat_add_atomic(&zone->phys->stat, QUIRE_PAGEBLOCK_STEAL, 1);
 	}
 	return id;

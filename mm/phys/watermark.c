@@ -118,6 +118,38 @@ void set_lowmem_reserve_ratio(struct phys *phys, enum zone_type type, unsigned r
 	update_watermarks(phys);
 }
 
+void set_watermark_boost_factor(struct phys *phys, unsigned factor)
+{
+	phys->watermark_boost_factor = factor;
+}
+
+u64 node_watermark_boost(const struct node *node)
+{
+	u64 boost = 0;
+	unsigned type;
+
+	for (type = 0; type < MAX_NR_ZONES; type++)
+		boost += __atomic_load_n(&node->zones[type].watermark_boost, __ATOMIC_RELAXED);
+	return boost;
+}
+
+void lower_watermark_boost(struct node *node)
+{
+	unsigned type;
+
+	for (type = 0; type < MAX_NR_ZONES; type++) {
+		struct zone *zone = &node->zones[type];
+
+		if (!zone_managed(zone))
+			continue;
+		lock_take(&zone->lock);
+		__atomic_store_n(&zone->watermark_boost, 0, __ATOMIC_RELAXED);
+		lock_give(&zone->lock);
+	}
+	__atomic_store_n(&node->kcompactd_order, PAGEBLOCK_ORDER, __ATOMIC_RELAXED);
+	__atomic_store_n(&node->kcompactd_wanted, 1, __ATOMIC_RELAXED);
+}
+
 u64 totalreserve_pages(const struct phys *phys)
 {
 	struct zone *zone;

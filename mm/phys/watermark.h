@@ -25,6 +25,19 @@ void set_min_free_kbytes(struct phys *phys, u64 kbytes);
 int must_use set_watermark_scale_factor(struct phys *phys, unsigned factor);
 /* /proc/sys/vm/lowmem_reserve_ratio of one zone type; 0: no reserve */
 void set_lowmem_reserve_ratio(struct phys *phys, enum zone_type type, unsigned ratio);
+/*
+ * /proc/sys/vm/watermark_boost_factor: in 1/10000 of the high watermark, how much more a zone keeps
+ * free at most after a request took a pageblock of another type. 0, the default here: nothing; set
+ * it (Linux: 15000) where somebody calls lower_watermark_boost(), or the boost stays for ever.
+ */
+void set_watermark_boost_factor(struct phys *phys, unsigned factor);
+/* Frames that the zones of a node are boosted by. */
+u64 node_watermark_boost(const struct node *node);
+/*
+ * kswapd has done what it could for the node: take the boost away again, and have kcompactd make
+ * whole pageblocks of what became free. Linux: the end of balance_pgdat().
+ */
+void lower_watermark_boost(struct node *node);
 /* Recompute everything from the knobs and the zones' managed frames. */
 void update_watermarks(struct phys *phys);
 /*

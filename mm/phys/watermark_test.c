@@ -3,8 +3,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "test/testram.h"
+#include <string.h>
+
 #include "phys/watermark.h"
+#include "test/testram.h"
 
 /*
  * A node whose zones have the managed frames of a real machine of 24 GB; no RAM is needed for the
@@ -84,12 +86,225 @@ static void knobs_apply_at_once(void **state)
 	assert_int_equal(p.node.zones[ZONE_DMA].lowmem_reserve[ZONE_NORMAL], 0);
 }
 
+/* --- the kernel that this runs on --- */
+
+#define HOST_NODES 8
+
+/* One zone of /proc/zoneinfo. */
+struct host_zone {
+	unsigned nid;
+	enum zone_type type;
+	u64 boost, mark[NR_WMARK], managed;
+	u64 protection[8];
+	unsigned nr_protection;
+};
+
+static u64 read_number(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	unsigned long value = 0;
+
+	if (!file || fscanf(file, "%lu", &value) != 1)
+		fail_msg("%s cannot be read", path);
+	fclose(file);
+	return value;
+}
+
+/* The kernel's columns of the zones that it has and we have. */
+static const struct {
+	const char *name;
+	enum zone_type type;
+} host_types[] = {
+	{ "DMA", ZONE_DMA },
+	{ "DMA32", ZONE_DMA32 },
+	{ "Normal", ZONE_NORMAL },
+	{ "Movable", ZONE_MOVABLE },
+};
+
+static void read_protection(struct host_zone *zone, const char *line)
+{
+	const char *at = strchr(line, '(');
+	char *end;
+
+	for (zone->nr_protection = 0; at && zone->nr_protection < 8; at = *end == ',' ? end : NULL)
+		zone->protection[zone->nr_protection++] = strtoull(at + 1, &end, 10);
+}
+
+static unsigned read_zoneinfo(FILE *file, struct host_zone *zones, unsigned most)
+{
+	struct host_zone *zone = NULL;
+	char line[512], name[32];
+	unsigned nr = 0, nid, i;
+	unsigned long n;
+
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Node %u, zone %31s", &nid, name) == 2) {
+			zone = NULL;
+			for (i = 0; i < array_size(host_types) && nr < most; i++) {
+				if (strcmp(name, host_types[i].name) != 0 || nid >= HOST_NODES)
+					continue;
+				zone = &zones[nr++];
+				memset(zone, 0, sizeof(*zone));
+				zone->nid = nid;
+				zone->type = host_types[i].type;
+			}
+		}
+		if (!zone)
+			continue;
+		if (sscanf(line, " boost %lu", &n) == 1)
+			zone->boost = n;
+		if (sscanf(line, " min %lu", &n) == 1)
+			zone->mark[WMARK_MIN] = n;
+		if (sscanf(line, " low %lu", &n) == 1)
+			zone->mark[WMARK_LOW] = n;
+		if (sscanf(line, " high %lu", &n) == 1)
+			zone->mark[WMARK_HIGH] = n;
+		if (sscanf(line, " promo %lu", &n) == 1)
+			zone->mark[WMARK_PROMO] = n;
+		if (sscanf(line, " managed %lu", &n) == 1)
+			zone->managed = n;
+		if (strstr(line, "protection:"))
+			read_protection(zone, line);
+	}
+	return nr;
+}
+
+/* A machine without RAM that has the host's zones and knobs. */
+static void paper_of_host(struct phys *phys, struct node *nodes, const struct host_zone *zones,
+			  unsigned nr)
+{
+	FILE *file = fopen("/proc/sys/vm/lowmem_reserve_ratio", "r");
+	unsigned i;
+
+	memset(phys, 0, sizeof(*phys));
+	memset(nodes, 0, HOST_NODES * sizeof(*nodes));
+	assert_non_null(file);
+	for (i = 0; i < array_size(host_types); i++)
+		assert_int_equal(
+			fscanf(file, "%u", &phys->lowmem_reserve_ratio[host_types[i].type]), 1);
+	fclose(file);
+	for (i = 0; i < nr; i++) {
+		struct node *node = &nodes[zones[i].nid];
+
+		phys->nodes[zones[i].nid] = node;
+		phys->nr_nodes = (unsigned)max_u64(phys->nr_nodes, zones[i].nid + 1);
+		node->phys = phys;
+		node->zones[zones[i].type].managed_pages = zones[i].managed;
+	}
+	for (i = 0; i < phys->nr_nodes * MAX_NR_ZONES; i++) {
+		nodes[i / MAX_NR_ZONES].zones[i % MAX_NR_ZONES].type = i % MAX_NR_ZONES;
+		nodes[i / MAX_NR_ZONES].zones[i % MAX_NR_ZONES].phys = phys;
+	}
+	phys->watermark_scale_factor = (unsigned)read_number("/proc/sys/vm/watermark_scale_factor");
+	set_min_free_kbytes(phys, read_number("/proc/sys/vm/min_free_kbytes"));
+}
+
+/* Figures of ours that are not the kernel's. */
+static unsigned count_differences(const struct node *nodes, const struct host_zone *zones,
+				  unsigned nr)
+{
+	unsigned differences = 0, i, k;
+
+	for (i = 0; i < nr; i++) {
+		const struct zone *ours = &nodes[zones[i].nid].zones[zones[i].type];
+
+		for (k = 0; k < NR_WMARK; k++)
+			differences += ours->watermark[k] + zones[i].boost != zones[i].mark[k];
+		assert_true(zones[i].nr_protection >= array_size(host_types));
+		for (k = 0; k < array_size(host_types); k++)
+			differences +=
+				ours->lowmem_reserve[host_types[k].type] != zones[i].protection[k];
+	}
+	return differences;
+}
+
+static void same_as_the_kernel_here(void **state)
+{
+	static struct host_zone zones[HOST_NODES * array_size(host_types)];
+	static struct node nodes[HOST_NODES];
+	unsigned nr, tries, differences = 1;
+	static struct phys phys;
+	FILE *file;
+
+	/* A boost may come or go while the file is read: look three times. */
+	for (tries = 0; tries < 3 && differences; tries++) {
+		file = fopen("/proc/zoneinfo", "r");
+		if (!file)
+			skip();
+		nr = read_zoneinfo(file, zones, array_size(zones));
+		fclose(file);
+		assert_true(nr > 0);
+		paper_of_host(&phys, nodes, zones, nr);
+		differences = count_differences(nodes, zones, nr);
+	}
+	assert_int_equal(differences, 0);
+	/* And the test can tell: another scale is another kernel. */
+	assert_int_equal(set_watermark_scale_factor(&phys, 2999), 0);
+	assert_true(count_differences(nodes, zones, nr) > 0);
+}
+
+/* --- the boost --- */
+
+static struct page *take_until(struct phys *phys, gfp_t gfp)
+{
+	return alloc_page(phys, (gfp & ~__GFP_RECLAIM) | __GFP_NOWARN);
+}
+
+/*
+ * All of the zone is movable, half of each pageblock is free again: an unmovable page has to break
+ * into one, which makes the zone keep more free until kswapd has been there.
+ */
+static void a_fallback_boosts(void **state)
+{
+	static struct page *held[MIB(64)];
+	struct testram t;
+	struct zone *zone;
+	u64 nr = 0, i, low;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64) });
+	zone = &t.phys.nodes[0]->zones[ZONE_DMA32];
+	while ((held[nr] = take_until(&t.phys, GFP_HIGHUSER_MOVABLE)))
+		nr++;
+	for (i = 0; i < nr; i++)
+		if (page_to_pfn(&t.phys, held[i]) % 2)
+			__free_page(&t.phys, held[i]);
+	drain_all_pages(&t.phys);
+	low = zone_wmark(zone, WMARK_LOW);
+	t.phys.kswapd_wanted = 0;
+
+	/* The default of the library: nobody would lower it. */
+	assert_non_null(take_until(&t.phys, GFP_KERNEL));
+	assert_true(t.phys.stat.v[QUIRE_PAGEBLOCK_STEAL] > 0);
+	assert_int_equal(zone_wmark(zone, WMARK_LOW), low);
+
+	set_watermark_boost_factor(&t.phys, 15000);
+	while (!zone->watermark_boost && take_until(&t.phys, GFP_KERNEL))
+		;
+	assert_int_equal(zone->watermark_boost, PAGEBLOCK_PAGES);
+	assert_int_equal(zone_wmark(zone, WMARK_LOW), low + PAGEBLOCK_PAGES);
+	assert_true(t.phys.kswapd_wanted && t.phys.nodes[0]->kswapd_wanted);
+	assert_int_equal(node_watermark_boost(t.phys.nodes[0]), PAGEBLOCK_PAGES);
+	/* It does not grow beyond 1.5 times the high watermark, or one pageblock. */
+	for (i = 0; i < 4000 && take_until(&t.phys, GFP_KERNEL | __GFP_HIGH); i++)
+		;
+	assert_int_equal(zone->watermark_boost,
+			 max_u64(zone->watermark[WMARK_HIGH] * 3 / 2, PAGEBLOCK_PAGES));
+
+	lower_watermark_boost(t.phys.nodes[0]);
+	assert_int_equal(zone_wmark(zone, WMARK_LOW), low);
+	assert_true(t.phys.nodes[0]->kcompactd_wanted);
+	phys_check(&t.phys);
+	testram_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_a_kernel_of_24_gb),
 		cmocka_unit_test(default_min_free),
 		cmocka_unit_test(knobs_apply_at_once),
+		cmocka_unit_test(same_as_the_kernel_here),
+		cmocka_unit_test(a_fallback_boosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

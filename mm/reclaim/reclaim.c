@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "kmem/slab.h"
 #include "phys/pressure.h"
+#include "phys/watermark.h"
 #include "phys/zone.h"
 #include "store/mapping.h"
 #include "store/state.h"
@@ -240,6 +241,36 @@ static bool balanced(const struct node *node)
 	return !any;
 }
 
+#define BOOST_PRIORITY (DEF_PRIORITY - 2) /* no deeper for a boost alone */
+
+/*
+ * Where a request broke into a pageblock of another type, free some file pages, so that the next
+ * need not; nothing is swapped for that.
+ */
+static void relieve_boost(struct machine *m, struct node *node)
+{
+	u64 boost = node_watermark_boost(node), got = 0;
+	int priority;
+
+	if (!boost)
+		return;
+	m->reclaiming++;
+	for (priority = DEF_PRIORITY; priority >= BOOST_PRIORITY && got < boost && !balanced(node);
+	     priority--) {
+		struct scan s = { .machine = m,
+				  .node = node,
+				  .who = RECLAIM_KSWAPD,
+				  .priority = priority,
+				  .want = boost - got,
+				  .no_swap = true };
+
+		reclaim_round(&s);
+		got += s.reclaimed;
+	}
+	m->reclaiming--;
+	lower_watermark_boost(node);
+}
+
 bool kswapd_step(struct machine *m)
 {
 	unsigned int nid;
@@ -250,6 +281,8 @@ bool kswapd_step(struct machine *m)
 		struct node *node = m->phys.nodes[nid];
 		u64 got;
 
+		if (node)
+			relieve_boost(m, node);
 		if (!node || balanced(node))
 			continue;
 		stat_inc(&m->phys.stat, PAGEOUTRUN);

@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-#define CHUNK_OVERHEAD 23		/* glibc's, for the same threshold */
+#define CHUNK_OVERHEAD 23 /* glibc's, for the same threshold */
 
 static struct lock setup_lock;
 
@@ -49,7 +49,7 @@ cold bool block_setup(void)
 	done = setup_locked();
 	lock_give(&setup_lock);
 	if (done && first && tune.sample_bytes)
-		profile_setup();	/* allocates: it loads the unwinder */
+		profile_setup(); /* allocates: it loads the unwinder */
 	return done;
 }
 
@@ -60,16 +60,13 @@ static inline bool ready(void)
 
 static void *pop(struct magazine *m)
 {
-	if (m->count)
-		return m->slot[--m->count];
-	return magazine_refill(m);
+	return m->top > m->first ? *--m->top : magazine_refill(m);
 }
 
 static void *small_take(unsigned class)
 {
 	struct cache *t = cache_mine();
-	uint64_t *block = NULL;
-	void *one;
+	void *block = NULL, *one;
 
 	if (unlikely(tune.hardened))
 		block = guard_draw(class);
@@ -79,9 +76,9 @@ static void *small_take(unsigned class)
 		block = one;
 	if (!block)
 		return NULL;
-	if (unlikely(*block != heap.secret))
+	if (unlikely(!is_marked(block)))
 		report_written(block);
-	*block = 0;
+	*(uint64_t *)block = 0;
 	return block;
 }
 
@@ -110,7 +107,7 @@ static unsigned class_aligned(size_t bytes, size_t align)
 
 	if (bytes > SMALL_MAX || align > SMALL_MAX)
 		return CLASS_COUNT;
-	for (class = class_of(bytes); class < CLASS_COUNT; class++)
+	for (class = class_of(bytes); class < CLASS_COUNT; class ++)
 		if (class_info[class].bytes % align == 0)
 			return class;
 	return CLASS_COUNT;
@@ -154,22 +151,25 @@ void *block_alloc(size_t bytes, size_t align, enum block_zero zero)
 	return block;
 }
 
-void *block_pop_counted(size_t bytes)
+void *block_pop(size_t bytes)
 {
 	struct cache *t = cache;
 	struct magazine *m;
-	uint64_t *block;
+	void *block;
 
-	if (!t->in_use || bytes > SMALL_MAX || t->sample_left <= (int64_t)bytes)
+	if (bytes > SMALL_MAX)
 		return NULL;
 	m = magazine_of(t, class_of(bytes));
-	if (!m->count)
+	if (m->top == m->first)
 		return NULL;
-	t->sample_left -= (int64_t)bytes;
-	block = m->slot[--m->count];
-	if (unlikely(*block != heap.secret))
+	if (heap.route == ROUTE_FREE_FAST) {
+		if (t->sample_left <= (int64_t)bytes)
+			return NULL;
+		t->sample_left -= (int64_t)bytes;
+	}
+	block = *--m->top;
+	if (unlikely(!unmark(block)))
 		report_written(block);
-	*block = 0;
 	return block;
 }
 
@@ -189,16 +189,24 @@ static unsigned small_class(const void *block)
 	return s->class;
 }
 
+/* K2: a marked block may be in use. Where a free one would be, if it is one of ours. */
+static bool is_free(const void *block, unsigned class)
+{
+	if (slab_has_free(class, block))
+		return true;
+	return tune.hardened ? guard_holds(block) : magazine_has(magazine_of(cache, class), block);
+}
+
 static void small_free(void *block, unsigned class)
 {
 	struct cache *t;
 	struct magazine *m;
 
-	if (*(uint64_t *)block == heap.secret)
+	if (MALLOC_CHECKS && is_marked(block) && is_free(block, class))
 		report_double_free(block);
 	if (unlikely(tune.perturb))
 		memset(block, tune.perturb, class_info[class].bytes);
-	*(uint64_t *)block = heap.secret;
+	mark(block);
 	if (unlikely(tune.hardened)) {
 		guard_quarantine(block, class);
 		return;
@@ -209,8 +217,8 @@ static void small_free(void *block, unsigned class)
 		return;
 	}
 	m = magazine_of(t, class);
-	if (m->count < m->capacity)
-		m->slot[m->count++] = block;
+	if (m->top < m->limit)
+		*m->top++ = block;
 	else
 		magazine_push_full(m, block);
 }
@@ -239,8 +247,8 @@ static void big_free(void *block)
 		if (unlikely(tune.sample_bytes))
 			profile_free(block);
 		if (!span_give(block))
-			span_was_freed(block) ? report_double_free(block) :
-						report_invalid_free(block);
+			span_was_freed(block) ? report_double_free(block)
+					      : report_invalid_free(block);
 		trim_if_asked();
 		return;
 	}

@@ -16,10 +16,10 @@
 enum block_zero { BLOCK_ANY, BLOCK_ZERO };
 
 must_use void *block_alloc(size_t bytes, size_t align, enum block_zero zero);
-must_use void *block_pop_counted(size_t bytes);	/* sampling: a block that needs no sample */
+must_use void *block_pop(size_t bytes); /* what is at hand and needs no sample, or NULL */
 void block_free(void *block);
 must_use void *block_resize(void *block, size_t bytes);
 size_t block_usable(const void *block);
-bool block_setup(void);			/* once, by whoever comes first */
+bool block_setup(void); /* once, by whoever comes first */
 
 #endif

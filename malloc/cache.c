@@ -15,20 +15,18 @@
 #include <pthread.h>
 #include <string.h>
 
-#define CAPACITY_FIRST 8
+#define FLUSHES_MOST 4 /* in a row: from then on the thread only frees */
 
-static char none_storage[CACHE_BYTES] __attribute__((aligned(64)));
-static char gone_storage[CACHE_BYTES] __attribute__((aligned(64)));
-#define cache_none ((struct cache *)none_storage)
-#define cache_gone ((struct cache *)gone_storage)
+/* Whoever points at it has no cache: all its magazines are empty and full. */
+static struct cache none;
 
-__thread struct cache *cache = cache_none;
+__thread struct cache *cache = &none;
 struct cache *cache_list;
 struct lock cache_lock;
 
+static __thread bool gone; /* this thread is about to end: no cache any more */
 static struct cache *spare;
 static uint32_t made;
-static uint32_t capacity_limit = UINT32_MAX;
 static pthread_key_t key;
 
 static uint32_t min32(uint32_t a, uint32_t b)
@@ -36,19 +34,24 @@ static uint32_t min32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+static void magazine_init(struct cache *t, unsigned class)
+{
+	struct magazine *m = magazine_of(t, class);
+
+	t->few[class][0] = &t->stop;
+	m->first = m->top = &t->few[class][1];
+	m->limit = m->first + min32(class_info[class].magazine_max, MAGAZINE_FIRST);
+	m->inverse = class_info[class].inverse;
+	m->class = (uint8_t) class;
+}
+
 static void cache_init(struct cache *t)
 {
-	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		struct magazine *m = magazine_of(t, c);
-
-		m->count = 0;
-		m->capacity = min32(min32(class_info[c].magazine_max, CAPACITY_FIRST),
-				    capacity_limit);
-		m->inverse = class_info[c].inverse;
-		m->class = (uint16_t)c;
-		m->refills = 0;
-	}
-	t->random = heap.secret ^ (uintptr_t)t;
+	t->stop = 1;
+	t->magazine[0] = none.magazine[0];
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		magazine_init(t, c);
+	t->random = os_random() ^ (uintptr_t)t;
 }
 
 /* locked: cache_lock. */
@@ -70,17 +73,14 @@ static struct cache *cache_create(void)
 	return t;
 }
 
-bool cache_missing(void)
-{
-	return cache == cache_none;
-}
-
 struct cache *cache_mine(void)
 {
 	struct cache *t = cache;
 
-	if (likely(t != cache_none))
-		return t == cache_gone ? NULL : t;
+	if (likely(t != &none))
+		return t;
+	if (gone)
+		return NULL;
 	lock_take(&cache_lock);
 	t = cache_create();
 	lock_give(&cache_lock);
@@ -96,17 +96,17 @@ void cache_flush(struct cache *t)
 {
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct magazine *m = magazine_of(t, c);
-		uint32_t n = m->count;
+		size_t n = magazine_count(m);
 
-		m->count = 0;
+		m->top = m->first;
 		if (n)
-			slab_give(c, m->slot, n);
+			slab_give(c, m->first, n);
 	}
 }
 
 void cache_flush_mine(void)
 {
-	if (cache != cache_none && cache != cache_gone)
+	if (cache != &none)
 		cache_flush(cache);
 }
 
@@ -114,7 +114,8 @@ static void cache_retire(void *arg)
 {
 	struct cache *t = arg;
 
-	cache = cache_gone;
+	gone = true;
+	cache = &none;
 	cache_flush(t);
 	lock_take(&cache_lock);
 	t->in_use = 0;
@@ -137,56 +138,95 @@ void cache_forget_others(void)
 
 bool cache_setup(void)
 {
-	_Static_assert(CACHE_BYTES <= UINT16_MAX, "magazine offsets have 16 bits");
+	static void *stopped[2] = { &none.stop };
 
+	_Static_assert(sizeof(((struct cache *)0)->magazine) <= UINT16_MAX, "offsets: 16 bits");
+	none.stop = 1;
+	for (unsigned i = 0; i <= CLASS_COUNT; i++)
+		none.magazine[i].first = none.magazine[i].top = none.magazine[i].limit =
+			&stopped[1];
 	return pthread_key_create(&key, cache_retire) == 0;
 }
 
-void cache_limit(uint32_t capacity)
+static struct cache *cache_of(struct magazine *m)
 {
-	capacity_limit = capacity;
+	return (struct cache *)(m - m->class - 1);
+}
+
+/* Gives the magazine that capacity; out of the few slots into the many if need be. */
+static void set_capacity(struct magazine *m, uint32_t capacity)
+{
+	struct cache *t = cache_of(m);
+	void **to = m->first;
+
+	if (capacity > MAGAZINE_FIRST && to == &t->few[m->class][1]) {
+		to = (void **)((char *)t + class_info[m->class].slots_at) + 1;
+		to[-1] = &t->stop;
+		memcpy(to, m->first, magazine_count(m) * sizeof(*to));
+		m->top = to + magazine_count(m);
+		m->first = to;
+	}
+	m->limit = m->first + capacity;
 }
 
 static void grow(struct magazine *m)
 {
-	uint32_t most = min32(class_info[m->class].magazine_max, capacity_limit);
+	uint32_t capacity = (uint32_t)(m->limit - m->first), most;
 
-	if (m->capacity < most && (++m->refills & 1) == 0)
-		m->capacity = min32(m->capacity * 2, most);
+	most = class_info[m->class].magazine_max;
+	if (capacity < most && (++m->turns & 1) == 0)
+		set_capacity(m, min32(capacity * 2, most));
 }
 
 void *magazine_refill(struct magazine *m)
 {
-	uint32_t want = m->capacity / 2;
-	size_t got;
+	size_t want = (size_t)(m->limit - m->first) / 2, got;
 
+	m->flushes = 0;
 	grow(m);
-	got = slab_take(m->class, m->slot, want ? want : 1);
+	got = slab_take(m->class, m->first, want ? want : 1);
 	if (!got)
 		return NULL;
-	m->count = (uint32_t)got - 1;
-	return m->slot[got - 1];
+	m->top = m->first + got - 1;
+	return *m->top;
 }
 
 /*
- * Keeps the younger half: those blocks are likely still in the processor's caches. The count
- * falls before the slabs get the blocks, so that a fork in between leaves none in both places.
+ * Keeps the younger half: those blocks are likely still in the processor's caches; and less if
+ * the thread seems to have no more use for them. The count falls before the slabs get the
+ * blocks, so that a fork in between leaves none in both places.
  */
-void magazine_push_full(struct magazine *m, void *block)
+static void give_older(struct magazine *m)
 {
-	uint32_t give = m->count - m->count / 2;
+	size_t keep = (size_t)(m->limit - m->first) / (m->flushes < FLUSHES_MOST ? 2 : 4);
+	size_t give = magazine_count(m) - keep;
 	void *old[MAGAZINE_MOST];
 
-	if (!m->capacity) {
-		slab_give(m->class, &block, 1);
-		return;
+	memcpy(old, m->first, give * sizeof(*old));
+	m->top = m->first + keep;
+	memmove(m->first, m->first + give, keep * sizeof(*old));
+	slab_give(m->class, old, give);
+}
+
+void magazine_push_full(struct magazine *m, void *block)
+{
+	uint32_t low = class_info[m->class].magazine_low;
+
+	if (m->flushes < FLUSHES_MOST) {
+		m->flushes++;
+		grow(m);
+	} else if (m->limit > m->first + low) {
+		m->limit = m->first + low;
 	}
-	grow(m);
-	if (m->count >= m->capacity) {
-		memcpy(old, m->slot, give * sizeof(void *));
-		m->count -= give;
-		memmove(m->slot, m->slot + give, m->count * sizeof(void *));
-		slab_give(m->class, old, give);
-	}
-	m->slot[m->count++] = block;
+	if (m->top >= m->limit)
+		give_older(m);
+	*m->top++ = block;
+}
+
+bool magazine_has(const struct magazine *m, const void *block)
+{
+	for (void **at = m->first; at < m->top; at++)
+		if (*at == block)
+			return true;
+	return false;
 }

@@ -22,9 +22,10 @@ static unsigned bits_set(const struct slab *s)
 static bool blocks_marked(const struct slab *s, uint32_t unit)
 {
 	for (unsigned i = 0; i < class_info[s->class].per_slab; i++) {
-		uint64_t word = *(uint64_t *)(unit_start(unit) + i * class_info[s->class].bytes);
+		const void *block = unit_start(unit) + i * class_info[s->class].bytes;
 
-		if ((s->bits[i / 64] >> (i % 64) & 1) && word != heap.secret && word != 0)
+		if ((s->bits[i / 64] >> (i % 64) & 1) && !is_marked(block) &&
+		    *(const uint64_t *)block != 0)
 			return false;
 	}
 	return true;
@@ -46,7 +47,7 @@ static const char *check_slab(uint32_t unit)
 		return "S2";
 	if (!s->mixed && !blocks_marked(s, unit))
 		return "S3";
-	return heap.map[unit] == class_info[s->class].magazine_at ? NULL : "H2";
+	return heap_map[unit] == class_info[s->class].magazine_at ? NULL : "H2";
 }
 
 static const char *check_units(void)
@@ -61,7 +62,7 @@ static const char *check_units(void)
 
 		dirty += d;
 		clean += c;
-		if (d + c + slab_at(unit)->in_use != 1 || ((d || c) && heap.map[unit]))
+		if (d + c + slab_at(unit)->in_use != 1 || ((d || c) && heap_map[unit]))
 			return "U1";
 		wrong = slab_at(unit)->in_use ? check_slab(unit) : NULL;
 		if (wrong)
@@ -91,22 +92,30 @@ static const char *check_spans(void)
 	return free == spans.free_pages && used == spans.used_pages ? NULL : "P3";
 }
 
+static const char *check_magazine(const struct cache *t, const struct magazine *m, unsigned class)
+{
+	if (m->first > m->top || m->top > m->limit ||
+	    m->limit > m->first + class_info[class].magazine_max)
+		return "M1";
+	for (void **at = m->first; at < m->top; at++)
+		if (!is_marked(*at))
+			return "M2";
+	return m->first[-1] == &t->stop && !is_marked(&t->stop) && t->stop ? NULL : "M4";
+}
+
 static const char *check_caches(void)
 {
-	for (struct cache *t = cache_list; t; t = t->next) {
-		if (t->none.count || t->none.capacity || t->none.inverse)
-			return "M3";
-		for (unsigned c = 0; c < CLASS_COUNT; c++) {
-			struct magazine *m = magazine_of(t, c);
+	const char *wrong = NULL;
 
-			if (m->count > m->capacity || m->capacity > class_info[c].magazine_max)
-				return "M1";
-			for (unsigned i = 0; i < m->count; i++)
-				if (*(uint64_t *)m->slot[i] != heap.secret)
-					return "M2";
-		}
+	for (struct cache *t = cache_list; t && !wrong; t = t->next) {
+		struct magazine *none = &t->magazine[0];
+
+		if (none->top != none->first || none->limit != none->first || none->inverse)
+			wrong = "M3";
+		for (unsigned c = 0; c < CLASS_COUNT && !wrong; c++)
+			wrong = check_magazine(t, magazine_of(t, c), c);
 	}
-	return NULL;
+	return wrong;
 }
 
 const char *heap_check(void)

@@ -10,8 +10,8 @@
 struct class_info class_info[CLASS_COUNT];
 uint8_t class_table[SMALL_MAX / ALIGN_MIN + 1];
 
-#define BY_STEP		48		/* classes up to 4 KiB */
-#define BY_COUNT	15		/* blocks per unit of the first class above */
+#define BY_STEP	 48 /* classes up to 4 KiB */
+#define BY_COUNT 15 /* blocks per unit of the first class above */
 
 static uint32_t class_bytes(unsigned class)
 {
@@ -35,9 +35,19 @@ static uint16_t magazine_max(uint32_t bytes)
 	return (uint16_t)(n < MAGAZINE_LEAST ? MAGAZINE_LEAST : n);
 }
 
+/* Smaller blocks go by the hundred to another thread that frees them: that must stay cheap. */
+static uint16_t magazine_low(const struct class_info *info)
+{
+	uint32_t n = MAGAZINE_LOW_BYTES / info->bytes;
+
+	if (info->bytes <= MAGAZINE_LOW_FROM)
+		return info->magazine_max;
+	return (uint16_t)(n ? n : 1);
+}
+
 void class_setup(void)
 {
-	size_t at = offsetof(struct cache, magazines), i = 0;
+	size_t at = offsetof(struct cache, many), i = 0;
 
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct class_info *info = &class_info[c];
@@ -49,9 +59,12 @@ void class_setup(void)
 		info->per_slab = (uint16_t)(n > SLAB_BITS ? SLAB_BITS : n);
 		info->list_scale = (SLAB_LISTS << 16) / (info->per_slab + 1u);
 		info->magazine_max = magazine_max(info->bytes);
-		info->magazine_at = (uint16_t)at;
+		info->magazine_low = magazine_low(info);
+		info->magazine_at = (uint16_t)((c + 1) * sizeof(struct magazine));
+		info->slots_at = (uint16_t)at;
 		for (; i * ALIGN_MIN <= info->bytes; i++)
 			class_table[i] = (uint8_t)c;
-		at += sizeof(struct magazine) + info->magazine_max * sizeof(void *);
+		at += (1u + info->magazine_max) * sizeof(void *);
 	}
+	_Static_assert(CACHE_BYTES <= UINT16_MAX, "offsets of slots have 16 bits");
 }

@@ -18,17 +18,19 @@
 struct class_info {
 	uint32_t bytes;
 	uint32_t inverse;
-	uint32_t list_scale;		/* free blocks * this / 2^16: the slab's list */
+	uint32_t list_scale; /* free blocks * this / 2^16: the slab's list */
 	uint16_t per_slab;
-	uint16_t magazine_max;		/* most blocks a thread's magazine holds */
-	uint16_t magazine_at;		/* offset of the magazine in struct cache */
+	uint16_t magazine_max; /* most blocks a thread's magazine holds */
+	uint16_t magazine_low; /* the same for a thread that only frees */
+	uint16_t magazine_at; /* offset of the magazine in struct cache */
+	uint16_t slots_at; /* offset of its many slots */
 };
 
-extern struct class_info class_info[CLASS_COUNT];
+hidden extern struct class_info class_info[CLASS_COUNT];
 
 void class_setup(void);
 
-extern uint8_t class_table[SMALL_MAX / ALIGN_MIN + 1];
+hidden extern uint8_t class_table[SMALL_MAX / ALIGN_MIN + 1];
 
 static inline unsigned class_of(size_t bytes)
 {

@@ -66,49 +66,121 @@ static inline void *new_or_null(size_t bytes, size_t align)
 }
 
 /* operator new and new[]: plain, nothrow, aligned, aligned nothrow */
-public void *_Znwm(size_t n) { return new_or_throw(n, ALIGN_MIN); }
-public void *_Znam(size_t n) { return new_or_throw(n, ALIGN_MIN); }
-public void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag)
+public
+void *_Znwm(size_t n)
+{
+	return new_or_throw(n, ALIGN_MIN);
+}
+public
+void *_Znam(size_t n)
+{
+	return new_or_throw(n, ALIGN_MIN);
+}
+public
+void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag)
 {
 	(void)tag;
 	return new_or_null(n, ALIGN_MIN);
 }
-public void *_ZnamRKSt9nothrow_t(size_t n, const void *tag)
+public
+void *_ZnamRKSt9nothrow_t(size_t n, const void *tag)
 {
 	(void)tag;
 	return new_or_null(n, ALIGN_MIN);
 }
-public void *_ZnwmSt11align_val_t(size_t n, size_t a) { return new_or_throw(n, a); }
-public void *_ZnamSt11align_val_t(size_t n, size_t a) { return new_or_throw(n, a); }
-public void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, const void *tag)
+public
+void *_ZnwmSt11align_val_t(size_t n, size_t a)
+{
+	return new_or_throw(n, a);
+}
+public
+void *_ZnamSt11align_val_t(size_t n, size_t a)
+{
+	return new_or_throw(n, a);
+}
+public
+void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, const void *tag)
 {
 	(void)tag;
 	return new_or_null(n, a);
 }
-public void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, const void *tag)
+public
+void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t a, const void *tag)
 {
 	(void)tag;
 	return new_or_null(n, a);
 }
 
 /* operator delete and delete[]: plain, sized, nothrow, aligned, aligned sized, aligned nothrow */
-public void _ZdlPv(void *p) { free(p); }
-public void _ZdlPvm(void *p, size_t n) { (void)n; free(p); }
-public void _ZdlPvRKSt9nothrow_t(void *p, const void *tag) { (void)tag; free(p); }
-public void _ZdlPvSt11align_val_t(void *p, size_t a) { (void)a; free(p); }
-public void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n; (void)a; free(p); }
-public void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, const void *tag)
+public
+void _ZdlPv(void *p)
+{
+	free(p);
+}
+public
+void _ZdlPvm(void *p, size_t n)
+{
+	(void)n;
+	free(p);
+}
+public
+void _ZdlPvRKSt9nothrow_t(void *p, const void *tag)
+{
+	(void)tag;
+	free(p);
+}
+public
+void _ZdlPvSt11align_val_t(void *p, size_t a)
+{
+	(void)a;
+	free(p);
+}
+public
+void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t a)
+{
+	(void)n;
+	(void)a;
+	free(p);
+}
+public
+void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, const void *tag)
 {
 	(void)a;
 	(void)tag;
 	free(p);
 }
-public void _ZdaPv(void *p) { free(p); }
-public void _ZdaPvm(void *p, size_t n) { (void)n; free(p); }
-public void _ZdaPvRKSt9nothrow_t(void *p, const void *tag) { (void)tag; free(p); }
-public void _ZdaPvSt11align_val_t(void *p, size_t a) { (void)a; free(p); }
-public void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n; (void)a; free(p); }
-public void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, const void *tag)
+public
+void _ZdaPv(void *p)
+{
+	free(p);
+}
+public
+void _ZdaPvm(void *p, size_t n)
+{
+	(void)n;
+	free(p);
+}
+public
+void _ZdaPvRKSt9nothrow_t(void *p, const void *tag)
+{
+	(void)tag;
+	free(p);
+}
+public
+void _ZdaPvSt11align_val_t(void *p, size_t a)
+{
+	(void)a;
+	free(p);
+}
+public
+void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a)
+{
+	(void)n;
+	(void)a;
+	free(p);
+}
+public
+void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t a, const void *tag)
 {
 	(void)a;
 	(void)tag;

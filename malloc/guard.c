@@ -12,15 +12,15 @@
 
 #include <string.h>
 
-#define GUARD_ONE_IN	64
-#define GUARDS_MOST	4096		/* each costs the kernel two mappings */
-#define RING		1024
-#define GUARD_RING	256
-#define RANDOM_FROM	16
-#define FILL		0xa5
+#define GUARD_ONE_IN 64
+#define GUARDS_MOST  4096 /* each costs the kernel two mappings */
+#define RING	     1024
+#define GUARD_RING   256
+#define RANDOM_FROM  16
+#define FILL	     0xa5
 
 /* A guarded run's tag: marked, with what was asked for. */
-#define MARK		((uint64_t)1 << 63)
+#define MARK ((uint64_t)1 << 63)
 
 static struct lock lock;
 static uint64_t random_state;
@@ -37,7 +37,7 @@ static unsigned ring_at, guard_ring_at;
 static uint32_t random_next(void)
 {
 	if (!random_state)
-		random_state = heap.secret;
+		random_state = os_random() | 1;
 	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
 	return (uint32_t)(random_state >> 33);
 }
@@ -85,7 +85,7 @@ static struct tag *guarded(const void *block)
 	size_t page = page_of(block);
 	struct tag *t;
 
-	if (!heap.base || !zone_has(&heap.pages, block) || page >= spans.top)
+	if (!heap_base || !zone_has(&heap.pages, block) || page >= spans.top)
 		return NULL;
 	t = tag_at(page);
 	if (!t->first || t->state != SPAN_USED || !(t->sample & MARK))
@@ -143,7 +143,7 @@ static void check_zero(const char *block, size_t bytes)
 	for (size_t i = sizeof(uint64_t); i < bytes; i++)
 		if (block[i])
 			report_written(block);
-	if (*(const uint64_t *)block != heap.secret)
+	if (!is_marked(block))
 		report_written(block);
 }
 
@@ -160,6 +160,17 @@ void guard_quarantine(void *block, unsigned class)
 		return;
 	check_zero(old.block, class_info[old.class].bytes);
 	slab_give(old.class, &old.block, 1);
+}
+
+bool guard_holds(const void *block)
+{
+	bool found = false;
+
+	lock_take(&lock);
+	for (unsigned i = 0; i < RING && !found; i++)
+		found = ring[i].block == block;
+	lock_give(&lock);
+	return found;
 }
 
 void *guard_draw(unsigned class)

@@ -18,10 +18,11 @@
 
 #include "layout.h"
 
-void *guard_alloc(size_t bytes, size_t align);	/* NULL: not this one */
-bool guard_free(void *block);			/* false: not guarded */
-size_t guard_usable(const void *block);		/* 0: not guarded */
+void *guard_alloc(size_t bytes, size_t align); /* NULL: not this one */
+bool guard_free(void *block); /* false: not guarded */
+size_t guard_usable(const void *block); /* 0: not guarded */
 void guard_quarantine(void *block, unsigned class);
-void *guard_draw(unsigned class);		/* a random free block of the class */
+bool guard_holds(const void *block); /* is it in quarantine? */
+void *guard_draw(unsigned class); /* a random free block of the class */
 
 #endif

@@ -9,9 +9,11 @@
  *         | units (slabs) | span pages | slab descriptors | unit map | free bits | tags | caches |
  *
  * Use     heap_setup() before anything else; zone_open() makes the first bytes of a zone usable.
- * Holds   H1  unit_limit counts the units that are open; the map has an entry for each. It is
- *             0 when free() may not take its fast path
- *         H2  map[unit] is the offset of the class's magazine in struct cache, or 0
+ * Holds   H1  heap_unit_limit counts the units that are open; the map has an entry for each. It
+ *             is 0 when free() may not take its fast path
+ *         H2  heap_map[unit] is the offset of the class's magazine in struct cache, or 0
+ *         H3  heap_magazine[bytes] is that offset for a request; malloc() asks it for requests
+ *             below heap_quick, which is 0 when it may not take its fast path
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,34 +22,42 @@
 
 #include "layout.h"
 
+#define QUICK_MAX 1024 /* the largest request that malloc() itself serves */
+
 struct zone {
 	char *base;
-	size_t open_bytes;		/* usable so far */
+	size_t open_bytes; /* usable so far */
 	size_t limit_bytes;
-	size_t step_bytes;		/* opened at least this much at a time */
+	size_t step_bytes; /* opened at least this much at a time */
+	size_t seen_top; /* by the reaper ... */
+	uint32_t seen_at; /* ... first at that tick */
+	bool tail_gone; /* what lies above it was returned */
 };
 
 struct heap {
-	uintptr_t base;			/* of unit 0 */
-	size_t unit_limit;
-	uint16_t *map;
-	uint64_t secret;		/* first word of every free block of a slab */
-	uint16_t magazine[SMALL_MAX / ALIGN_MIN + 1];	/* (bytes + 15) / 16 -> offset */
-	int route;			/* enum heap_route */
+	int route; /* enum heap_route */
 	bool ready;
 
 	struct zone units, pages, slabs, maps, bits, tags, caches;
 };
 
-extern struct heap heap;
+hidden extern struct heap heap;
 
-must_use bool heap_setup(void);		/* once; false: no memory at all */
+/* Read by malloc() and free(), apart from the rest: each is an operand of one instruction. */
+hidden extern uintptr_t heap_base; /* of unit 0 */
+hidden extern size_t heap_unit_limit; /* H1 */
+hidden extern uint16_t *heap_map; /* H2 */
+hidden extern size_t heap_quick; /* H3 */
+hidden extern uint16_t heap_magazine[QUICK_MAX + 1];
+
+must_use bool heap_setup(void); /* once; false: no memory at all */
 must_use bool zone_open(struct zone *zone, size_t bytes);
+void zone_purge_tail(struct zone *zone, size_t top_bytes, uint32_t older_than);
 
 /* Which calls may take the fast paths; the others go through block.c each time. */
 enum heap_route { ROUTE_FAST, ROUTE_FREE_FAST, ROUTE_SLOW };
 void heap_route(enum heap_route route);
-void heap_show_units(size_t count);	/* publishes H1 */
+void heap_show_units(size_t count); /* publishes H1 */
 
 static inline bool zone_has(const struct zone *zone, const void *p)
 {

@@ -21,12 +21,14 @@
 #include <errno.h>
 #include <limits.h>
 
-public int mallopt(int what, int value)
+public
+int mallopt(int what, int value)
 {
 	return block_setup() ? tune_set(what, value) : 0;
 }
 
-public struct mallinfo2 mallinfo2(void)
+public
+struct mallinfo2 mallinfo2(void)
 {
 	struct mallinfo2 m = { 0 };
 	struct stats s;
@@ -53,7 +55,8 @@ static int clamp(size_t n)
 	return n > INT_MAX ? INT_MAX : (int)n;
 }
 
-public struct mallinfo mallinfo(void)
+public
+struct mallinfo mallinfo(void)
 {
 	struct mallinfo2 m = mallinfo2();
 
@@ -71,7 +74,8 @@ public struct mallinfo mallinfo(void)
 }
 
 /* `pad` bytes at the top may stay; we return everything that is free, as glibc does below it. */
-public int malloc_trim(size_t pad)
+public
+int malloc_trim(size_t pad)
 {
 	uint64_t before;
 
@@ -84,7 +88,8 @@ public int malloc_trim(size_t pad)
 	return units.purged_bytes + spans.purged_bytes + sweep_bytes != before;
 }
 
-public void malloc_stats(void)
+public
+void malloc_stats(void)
 {
 	struct stats s;
 	struct out o;
@@ -97,7 +102,8 @@ public void malloc_stats(void)
 	out_close(&o);
 }
 
-public int malloc_info(int options, FILE *stream)
+public
+int malloc_info(int options, FILE *stream)
 {
 	struct stats s;
 	struct out o;

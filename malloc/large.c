@@ -6,8 +6,8 @@
 #include "large.h"
 #include "tune.h"
 
-#define FIRST_SLOTS	256
-#define REMOVED		1
+#define FIRST_SLOTS 256
+#define REMOVED	    1
 
 struct larges larges;
 
@@ -70,8 +70,7 @@ static bool add(void *block, size_t bytes)
 	lock_take(&larges.lock);
 	done = reserve_slot();
 	if (done) {
-		insert(larges.table, larges.slots,
-		       (struct large_entry){ (uintptr_t)block, bytes });
+		insert(larges.table, larges.slots, (struct large_entry){ (uintptr_t)block, bytes });
 		larges.used++;
 		larges.bytes += bytes;
 		if (larges.bytes > larges.most_bytes)

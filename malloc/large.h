@@ -14,21 +14,21 @@
 #include "lock.h"
 
 struct large_entry {
-	uintptr_t block;		/* 0: empty, 1: was removed */
-	size_t bytes;			/* of the mapping */
+	uintptr_t block; /* 0: empty, 1: was removed */
+	size_t bytes; /* of the mapping */
 };
 
 struct larges {
 	struct lock lock;
 	struct large_entry *table;
-	size_t slots, used, filled;	/* filled counts removed entries too */
+	size_t slots, used, filled; /* filled counts removed entries too */
 	size_t bytes, most_bytes, most;
 };
 
 extern struct larges larges;
 
 must_use void *large_take(size_t bytes, size_t align);
-size_t large_give(void *block);		/* its bytes */
+size_t large_give(void *block); /* its bytes */
 size_t large_find(const void *block);
 must_use void *large_resize(void *block, size_t bytes);
 

@@ -14,22 +14,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGE_SHIFT	12
-#define PAGE_BYTES	((size_t)1 << PAGE_SHIFT)
-#define UNIT_SHIFT	16
-#define UNIT_BYTES	((size_t)1 << UNIT_SHIFT)
-#define UNIT_PAGES	(UNIT_BYTES / PAGE_BYTES)
-#define HUGE_BYTES	((size_t)2 << 20)
+#define PAGE_SHIFT 12
+#define PAGE_BYTES ((size_t)1 << PAGE_SHIFT)
+#define UNIT_SHIFT 16
+#define UNIT_BYTES ((size_t)1 << UNIT_SHIFT)
+#define UNIT_PAGES (UNIT_BYTES / PAGE_BYTES)
+#define HUGE_BYTES ((size_t)2 << 20)
 
-#define ALIGN_MIN	16
-#define SMALL_MAX	16384		/* the largest block of a slab */
-#define CLASS_COUNT	60
+#define ALIGN_MIN   16
+#define SMALL_MAX   16384 /* the largest block of a slab */
+#define CLASS_COUNT 60
 
-#define likely(x)	__builtin_expect(!!(x), 1)
-#define unlikely(x)	__builtin_expect(!!(x), 0)
-#define must_use	__attribute__((warn_unused_result))
-#define cold		__attribute__((cold, noinline))
-#define public		__attribute__((visibility("default")))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define must_use    __attribute__((warn_unused_result))
+#define cold	    __attribute__((cold, noinline))
+#define public __attribute__((visibility("default")))
+#define hidden __attribute__((visibility("hidden"))) /* not by way of the GOT */
 
 static inline size_t round_up(size_t n, size_t to)
 {

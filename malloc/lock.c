@@ -30,9 +30,8 @@ cold void lock_wait(struct lock *lock)
 	for (int i = 0; i < SPINS; i++) {
 		seen = 0;
 		if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 &&
-		    atomic_compare_exchange_weak_explicit(&lock->state, &seen, 1,
-							  memory_order_acquire,
-							  memory_order_relaxed))
+		    atomic_compare_exchange_weak_explicit(
+			    &lock->state, &seen, 1, memory_order_acquire, memory_order_relaxed))
 			return;
 		relax();
 	}

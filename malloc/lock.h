@@ -17,9 +17,9 @@ struct lock {
 	_Atomic uint32_t state;
 };
 
-extern _Atomic int lock_forking_tid;		/* 0, or the thread inside fork() */
+hidden extern _Atomic int lock_forking_tid; /* 0, or the thread inside fork() */
 
-bool lock_passes(void);			/* is the caller that thread? */
+bool lock_passes(void); /* is the caller that thread? */
 void lock_wait(struct lock *lock);
 
 static inline void lock_take(struct lock *lock)

@@ -27,7 +27,8 @@ static long sys6(long nr, long a, long b, long c, long d, long e, long f)
 	register long r9 __asm__("r9") = f;
 	long ret;
 
-	__asm__ volatile("syscall" : "=a"(ret)
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
 			 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
 			 : "rcx", "r11", "memory");
 	return ret;
@@ -43,7 +44,8 @@ static long sys6(long nr, long a, long b, long c, long d, long e, long f)
 	register long x4 __asm__("x4") = e;
 	register long x5 __asm__("x5") = f;
 
-	__asm__ volatile("svc 0" : "+r"(x0)
+	__asm__ volatile("svc 0"
+			 : "+r"(x0)
 			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
 			 : "memory");
 	return x0;
@@ -224,8 +226,9 @@ int os_tid(void)
 	return (int)sys(SYS_gettid, 0, 0, 0);
 }
 
-#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
-		      CLONE_SYSVSEM | CLONE_SETTLS)
+#define THREAD_FLAGS                                                                               \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |        \
+	 CLONE_SETTLS)
 
 /*
  * The new task never returns from here: it calls body and exits. Its thread-local storage is a
@@ -268,7 +271,7 @@ int os_spawn(int (*body)(void), void *stack_top, void *control_block)
 	long ret;
 
 	*--stack = NULL;
-	*--stack = NULL;		/* alignment at the call */
+	*--stack = NULL; /* alignment at the call */
 	*--stack = (void *)(uintptr_t)body;
 	sys6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof(all), 0, 0);
 	ret = clone_onto(stack, control_block);

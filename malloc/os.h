@@ -23,16 +23,16 @@ must_use void *os_remap(void *at, size_t old_bytes, size_t bytes);
 must_use void *os_remap_in_place(void *at, size_t old_bytes, size_t bytes);
 void os_unmap(void *at, size_t bytes);
 void os_guard(void *at, size_t bytes);
-void os_purge(void *at, size_t bytes);		/* give the frames back; reads as zero */
+void os_purge(void *at, size_t bytes); /* give the frames back; reads as zero */
 void os_want_huge(void *at, size_t bytes);
 
 void os_wait(_Atomic uint32_t *word, uint32_t value);
 void os_wake_one(_Atomic uint32_t *word);
 void os_sleep_ms(unsigned ms);
-int os_spawn(int (*body)(void), void *stack_top, void *control_block);	/* 0, or -errno */
+int os_spawn(int (*body)(void), void *stack_top, void *control_block); /* 0, or -errno */
 uint64_t os_now_ns(void);
 size_t os_ram_bytes(void);
-size_t os_address_limit(void);			/* RLIMIT_AS, SIZE_MAX if none */
+size_t os_address_limit(void); /* RLIMIT_AS, SIZE_MAX if none */
 uint64_t os_random(void);
 int os_open(const char *path, int flags, int mode);
 long os_read(int fd, void *buffer, size_t bytes);
@@ -41,7 +41,7 @@ void os_close(int fd);
 int os_pid(void);
 int os_tid(void);
 
-void os_fail_at(unsigned long nth);		/* 0: never */
-unsigned long os_calls(void);			/* fallible calls so far */
+void os_fail_at(unsigned long nth); /* 0: never */
+unsigned long os_calls(void); /* fallible calls so far */
 
 #endif

@@ -14,10 +14,10 @@
 #include "stats.h"
 #include "units.h"
 
-#define ROW_PAGES	256
-#define CELL		4
-#define ROWS_MOST	2048		/* 2 GiB of each zone are drawn */
-#define HEAD		60
+#define ROW_PAGES 256
+#define CELL	  4
+#define ROWS_MOST 2048 /* 2 GiB of each zone are drawn */
+#define HEAD	  60
 
 enum shade { RETURNED, RESIDENT, PINNED, QUARTER, HALF, THREE, FULL, RUN };
 
@@ -25,8 +25,14 @@ static const char *const fill[] = {
 	"#ffffff", "#c8c8c8", "#f2a33c", "#c6dbef", "#8fbfe0", "#4a90c8", "#1f5fa0", "#5aa469",
 };
 static const char *const meaning[] = {
-	"returned", "free, resident", "pinned by a neighbour", "slab page up to 1/4 full",
-	"to 1/2", "to 3/4", "over 3/4", "page run",
+	"returned",
+	"free, resident",
+	"pinned by a neighbour",
+	"slab page up to 1/4 full",
+	"to 1/2",
+	"to 3/4",
+	"over 3/4",
+	"page run",
 };
 
 static struct out o;
@@ -126,8 +132,9 @@ static void legend(void)
 	out_text(&o, "<text x=\"4\" y=\"16\">"
 		     "Heap by pages, a row per MiB: slabs, then page runs</text>\n");
 	for (unsigned i = 1; i < sizeof(fill) / sizeof(*fill); i++)
-		out_print(&o, "<rect x=\"%u\" y=\"26\" width=\"10\" height=\"10\" fill=\"%s\"/>"
-			      "<text x=\"%u\" y=\"36\">%s</text>\n",
+		out_print(&o,
+			  "<rect x=\"%u\" y=\"26\" width=\"10\" height=\"10\" fill=\"%s\"/>"
+			  "<text x=\"%u\" y=\"36\">%s</text>\n",
 			  4 + (i - 1) * 150, fill[i], 18 + (i - 1) * 150, meaning[i]);
 }
 

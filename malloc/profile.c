@@ -16,14 +16,14 @@
 
 #include <string.h>
 
-#define SITES_MOST	65536
-#define RECORDS_MOST	(1u << 20)
-#define BUCKETS		16384
+#define SITES_MOST   65536
+#define RECORDS_MOST (1u << 20)
+#define BUCKETS	     16384
 
 struct record {
-	uint32_t site;			/* or, when free, the next free record */
+	uint32_t site; /* or, when free, the next free record */
 	uint32_t unused;
-	uint64_t blocks_milli;		/* the weight, in thousandths of a block */
+	uint64_t blocks_milli; /* the weight, in thousandths of a block */
 	uint64_t bytes;
 };
 
@@ -144,6 +144,8 @@ static bool due(size_t bytes)
 
 	if (stopped || inside || !(t = cache_mine()))
 		return false;
+	if (!t->sample_left) /* a new cache; or each request is sampled */
+		t->sample_left = next_distance(t);
 	t->sample_left -= (int64_t)(bytes ? bytes : 1);
 	if (t->sample_left > 0)
 		return false;

@@ -20,21 +20,21 @@
 /* One stack, with what was sampled there; `weight` figures are scaled up to all requests. */
 struct site {
 	uint32_t depth;
-	uint32_t next;			/* in its hash chain */
-	uint64_t blocks, bytes;		/* weighted, ever */
+	uint32_t next; /* in its hash chain */
+	uint64_t blocks, bytes; /* weighted, ever */
 	uint64_t freed_blocks, freed_bytes;
 	uintptr_t frame[STACK_DEPTH];
 };
 
 extern struct lock profile_lock;
 
-void *profile_alloc(size_t bytes, size_t align);	/* NULL: not this one */
+void *profile_alloc(size_t bytes, size_t align); /* NULL: not this one */
 void profile_free(void *block);
 void profile_setup(void);
-void profile_stop(void);		/* no more samples: reports are being written */
+void profile_stop(void); /* no more samples: reports are being written */
 size_t profile_count(void);
-const struct site *profile_site(size_t i);	/* 0 .. count - 1; profile stopped */
-void profile_write(const char *path);		/* pprof.c */
+const struct site *profile_site(size_t i); /* 0 .. count - 1; profile stopped */
+void profile_write(const char *path); /* pprof.c */
 void profile_write_leaks(struct out *o);
 
 #endif

@@ -20,20 +20,20 @@
 
 #include <stdatomic.h>
 
-#define IDLE_TICKS	10
-#define STACK_BYTES	16384
-#define NOTES_PER_LOOK	256
+#define IDLE_TICKS     10
+#define STACK_BYTES    16384
+#define NOTES_PER_LOOK 256
 
 uint32_t reap_ticks = REAP_AGE + 1;
 struct lock reap_lock;
 
 static struct {
 	char stack[STACK_BYTES];
-	char control_block[512];	/* stays zero: os_spawn */
+	char control_block[512]; /* stays zero: os_spawn */
 } place[2] __attribute__((aligned(64)));
 
-static _Atomic uint32_t state;		/* 1: a reaper runs, or is being started */
-static _Atomic uint32_t refused;	/* 1: it cannot be started here */
+static _Atomic uint32_t state; /* 1: a reaper runs, or is being started */
+static _Atomic uint32_t refused; /* 1: it cannot be started here */
 static uint32_t turn;
 static uint64_t last_look_ns;
 static _Atomic uint32_t notes;

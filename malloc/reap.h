@@ -14,16 +14,16 @@
 
 #include "lock.h"
 
-#define REAP_TICK_MS	100
-#define REAP_AGE	3
-#define REAP_FROM	((size_t)4 << 20)
+#define REAP_TICK_MS 100
+#define REAP_AGE     3
+#define REAP_FROM    ((size_t)4 << 20)
 
-extern uint32_t reap_ticks;
+hidden extern uint32_t reap_ticks;
 
-extern struct lock reap_lock;		/* held during a tick, outside all others */
+extern struct lock reap_lock; /* held during a tick, outside all others */
 void reap_start(size_t dirty_bytes);
-void reap_forked(void);			/* in the child: there is no reaper */
-void reap_all(void);			/* now, whatever its age; malloc_trim() */
+void reap_forked(void); /* in the child: there is no reaper */
+void reap_all(void); /* now, whatever its age; malloc_trim() */
 
 static inline uint32_t reap_now(void)
 {

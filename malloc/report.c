@@ -102,8 +102,7 @@ static void out_signed(struct out *o, long value, int width)
 {
 	if (value < 0)
 		out_text(o, "-");
-	out_number(o, value < 0 ? 0 - (unsigned long)value : (unsigned long)value, 10, width,
-		   ' ');
+	out_number(o, value < 0 ? 0 - (unsigned long)value : (unsigned long)value, 10, width, ' ');
 }
 
 static const char *out_one(struct out *o, const char *f, va_list *args)
@@ -154,14 +153,14 @@ static void describe(struct out *o, const void *block)
 {
 	uint32_t unit = unit_of(block);
 
-	if (heap.base && zone_has(&heap.units, block) && unit < units_top() &&
+	if (heap_base && zone_has(&heap.units, block) && unit < units_top() &&
 	    slab_at(unit)->in_use)
 		out_print(o, " (slab %u of blocks of %u bytes, offset %u)", unit,
 			  class_info[slab_at(unit)->class].bytes,
 			  (unsigned)((uintptr_t)block & (UNIT_BYTES - 1)));
-	else if (heap.base && zone_has(&heap.pages, block))
+	else if (heap_base && zone_has(&heap.pages, block))
 		out_print(o, " (in the zone of page runs, page %zu)", page_of(block));
-	else if (heap.base && zone_has(&heap.units, block))
+	else if (heap_base && zone_has(&heap.units, block))
 		out_text(o, " (in a part of the heap that holds no blocks now)");
 	else
 		out_text(o, " (not in the heap)");

@@ -17,15 +17,15 @@ _Noreturn void report_invalid_free(const void *block);
 _Noreturn void report_overflow(const void *block);
 
 struct out {
-	void *stream;			/* a FILE to write to, or NULL */
+	void *stream; /* a FILE to write to, or NULL */
 	int fd;
 	unsigned used;
 	char text[4000];
 };
 
 void out_open(struct out *o, int fd);
-void out_path(struct out *o, const char *path);	/* empty: standard error */
-void out_close(struct out *o);			/* flushes; closes what out_path opened */
+void out_path(struct out *o, const char *path); /* empty: standard error */
+void out_close(struct out *o); /* flushes; closes what out_path opened */
 void out_flush(struct out *o);
 void out_bytes(struct out *o, const void *bytes, size_t count);
 void out_text(struct out *o, const char *text);

@@ -60,6 +60,7 @@ static void slab_init(struct slab *s, unsigned class)
 {
 	unsigned n = class_info[class].per_slab, word = 0;
 
+	s->in_use = 1; /* first: a load would fault a fresh page twice */
 	if (s->stamp && s->class != class)
 		s->mixed = 1;
 
@@ -69,9 +70,8 @@ static void slab_init(struct slab *s, unsigned class)
 		s->bits[word] = ((uint64_t)1 << n) - 1;
 	s->free = class_info[class].per_slab;
 	s->low_word = 0;
-	s->class = (uint8_t)class;
+	s->class = (uint8_t) class;
 	s->list = SLAB_LISTS;
-	s->in_use = 1;
 	s->swept = 1;
 }
 
@@ -82,7 +82,7 @@ static uint32_t slab_create(struct class_state *cs, unsigned class)
 	if (!unit)
 		return 0;
 	slab_init(slab_at(unit), class);
-	__atomic_store_n(&heap.map[unit], class_info[class].magazine_at, __ATOMIC_RELEASE);
+	__atomic_store_n(&heap_map[unit], class_info[class].magazine_at, __ATOMIC_RELEASE);
 	cs->slabs++;
 	cs->free += class_info[class].per_slab;
 	list_add(cs, unit, SLAB_LISTS - 1);
@@ -94,7 +94,7 @@ static void slab_destroy(struct class_state *cs, uint32_t unit)
 	struct slab *s = slab_at(unit);
 
 	list_remove(cs, unit);
-	__atomic_store_n(&heap.map[unit], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&heap_map[unit], 0, __ATOMIC_RELEASE);
 	s->in_use = 0;
 	cs->slabs--;
 	cs->free -= s->free;
@@ -160,12 +160,11 @@ static size_t take_locked(struct class_state *cs, unsigned class, void **slot, s
 static void mark_and_reverse(void **slot, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		uint64_t *word = slot[i];
-
-		if (unlikely(*word != heap.secret && *word != 0) &&
-		    !slab_at(unit_of(slot[i]))->mixed)
+		if (likely(mark_again(slot[i])))
+			continue;
+		if (!slab_at(unit_of(slot[i]))->mixed)
 			report_written(slot[i]);
-		*word = heap.secret;
+		mark(slot[i]);
 	}
 	for (size_t i = 0; i < count / 2; i++) {
 		void *p = slot[i];

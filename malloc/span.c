@@ -395,6 +395,7 @@ void span_purge(uint32_t older_than)
 	size_t page = 0;
 
 	lock_take(&spans.lock);
+	zone_purge_tail(&heap.pages, (size_t)spans.top << PAGE_SHIFT, older_than);
 	while (page < spans.top && spans.dirty_pages) {
 		struct tag *t = tag_at(page);
 

@@ -20,45 +20,45 @@
 #include "heap.h"
 #include "lock.h"
 
-enum span_state { SPAN_NONE, SPAN_FREE, SPAN_USED, SPAN_BUSY };	/* BUSY: being purged */
+enum span_state { SPAN_NONE, SPAN_FREE, SPAN_USED, SPAN_BUSY }; /* BUSY: being purged */
 enum span_place { SPAN_TIGHT, SPAN_ROOMY, SPAN_NO_GROWTH };
 
 struct tag {
 	uint32_t pages;
-	uint8_t state;			/* enum span_state; of the first page only */
+	uint8_t state; /* enum span_state; of the first page only */
 	uint8_t dirty;
-	uint16_t first;			/* 1 on the first page of a run */
+	uint16_t first; /* 1 on the first page of a run */
 	union {
 		struct {
-			uint32_t next, prev;	/* free: in its bin, page + 1 */
+			uint32_t next, prev; /* free: in its bin, page + 1 */
 		};
-		uint64_t sample;	/* used: record of the profile, or 0 */
+		uint64_t sample; /* used: record of the profile, or 0 */
 	};
 };
 
-#define SPAN_EXACT	64
-#define SPAN_BINS	(SPAN_EXACT + 8 * 24)
+#define SPAN_EXACT 64
+#define SPAN_BINS  (SPAN_EXACT + 8 * 24)
 
 struct spans {
 	struct lock lock;
-	uint32_t top;			/* pages */
-	uint32_t bin[SPAN_BINS];	/* page + 1 */
+	uint32_t top; /* pages */
+	uint32_t bin[SPAN_BINS]; /* page + 1 */
 	uint64_t map[SPAN_BINS / 64];
 	size_t free_pages, dirty_pages, used, used_pages;
 	uint64_t purged_bytes;
 };
 
-extern struct spans spans;
+hidden extern struct spans spans;
 
 /* align_pages is a power of two. NULL: no memory, or SPAN_NO_GROWTH and no free run fits. */
 must_use void *span_take(size_t pages, size_t align_pages, enum span_place place, bool *zeroed);
-must_use bool span_give(void *block);	/* false: no block starts there */
-size_t span_find(const void *block);	/* pages of the used block, or 0 */
+must_use bool span_give(void *block); /* false: no block starts there */
+size_t span_find(const void *block); /* pages of the used block, or 0 */
 bool span_was_freed(const void *block);
 must_use bool span_grow(void *block, size_t pages);
 void span_shrink(void *block, size_t pages);
 void span_purge(uint32_t older_than);
-size_t span_top_free(void);		/* bytes free at the end, dirty */
+size_t span_top_free(void); /* bytes free at the end, dirty */
 
 static inline struct tag *tag_at(size_t page)
 {

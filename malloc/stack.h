@@ -14,7 +14,7 @@
 #define STACK_DEPTH 24
 
 unsigned stack_take(uintptr_t *frames, unsigned most);
-void stack_setup(void);			/* loads the unwinder, outside any lock */
+void stack_setup(void); /* loads the unwinder, outside any lock */
 void stack_name(struct out *o, uintptr_t frame);
 
 #endif

@@ -13,6 +13,14 @@
 
 #include <string.h>
 
+/* Its thread may be at work: between two of its stores the pointers make no sense. */
+static size_t seen_count(const struct magazine *m, unsigned class)
+{
+	size_t n = magazine_count(m);
+
+	return n <= class_info[class].magazine_max ? n : 0;
+}
+
 static void count_caches(struct stats *s)
 {
 	struct cache *t = __atomic_load_n(&cache_list, __ATOMIC_ACQUIRE);
@@ -20,7 +28,7 @@ static void count_caches(struct stats *s)
 	for (; t; t = t->next) {
 		s->threads += t->in_use;
 		for (unsigned c = 0; c < CLASS_COUNT; c++)
-			s->class[c].cached += magazine_of(t, c)->count;
+			s->class[c].cached += seen_count(magazine_of(t, c), c);
 	}
 }
 
@@ -100,15 +108,18 @@ void stats_print(struct out *o, const struct stats *s)
 {
 	size_t has = s->unit_bytes - s->unit_dirty - s->unit_clean;
 
-	out_print(o, "quire-malloc: live %zu KiB: small %zu, page runs %zu (%zu blocks), "
+	out_print(o,
+		  "quire-malloc: live %zu KiB: small %zu, page runs %zu (%zu blocks), "
 		  "mapped %zu (%zu blocks)\n",
 		  s->live_bytes >> 10, s->small_used >> 10, s->span_used >> 10, s->span_blocks,
 		  s->large_bytes >> 10, s->large_blocks);
-	out_print(o, "  slabs %zu KiB: used %zu, in the caches of %u threads %zu, free %zu, "
+	out_print(o,
+		  "  slabs %zu KiB: used %zu, in the caches of %u threads %zu, free %zu, "
 		  "tails %zu\n",
 		  has >> 10, s->small_used >> 10, s->threads, s->small_cached >> 10,
 		  s->small_free >> 10, s->small_tail >> 10);
-	out_print(o, "  free units: %zu KiB resident, %zu KiB returned; page runs free: %zu KiB, "
+	out_print(o,
+		  "  free units: %zu KiB resident, %zu KiB returned; page runs free: %zu KiB, "
 		  "%zu resident\n",
 		  s->unit_dirty >> 10, s->unit_clean >> 10, s->span_free >> 10,
 		  s->span_dirty >> 10);
@@ -124,7 +135,8 @@ static void xml_class(struct out *o, const struct class_stats *cs, unsigned c)
 {
 	if (!cs->slabs)
 		return;
-	out_print(o, "<size from=\"%u\" to=\"%u\" total=\"%zu\" count=\"%zu\" used=\"%zu\" "
+	out_print(o,
+		  "<size from=\"%u\" to=\"%u\" total=\"%zu\" count=\"%zu\" used=\"%zu\" "
 		  "cached=\"%zu\"/>\n",
 		  c ? class_info[c - 1].bytes + 1 : 1, class_info[c].bytes,
 		  cs->free * class_info[c].bytes, cs->free, cs->used, cs->cached);
@@ -147,7 +159,8 @@ void stats_print_xml(struct out *o, const struct stats *s)
 	out_print(o, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", cached,
 		  s->small_cached);
 	out_print(o, "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", free, rest);
-	out_print(o, "<system type=\"current\" size=\"%zu\"/>\n"
+	out_print(o,
+		  "<system type=\"current\" size=\"%zu\"/>\n"
 		  "<system type=\"max\" size=\"%zu\"/>\n",
 		  system, system);
 	out_text(o, "</heap>\n");
@@ -156,10 +169,12 @@ void stats_print_xml(struct out *o, const struct stats *s)
 	out_print(o, "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", free, rest);
 	out_print(o, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", s->large_blocks,
 		  s->large_bytes);
-	out_print(o, "<system type=\"current\" size=\"%zu\"/>\n"
+	out_print(o,
+		  "<system type=\"current\" size=\"%zu\"/>\n"
 		  "<system type=\"max\" size=\"%zu\"/>\n",
 		  system, system);
-	out_print(o, "<aspace type=\"total\" size=\"%zu\"/>\n"
+	out_print(o,
+		  "<aspace type=\"total\" size=\"%zu\"/>\n"
 		  "<aspace type=\"mprotect\" size=\"%zu\"/>\n",
 		  heap.units.limit_bytes + heap.pages.limit_bytes,
 		  heap.units.open_bytes + heap.pages.open_bytes);

@@ -14,21 +14,21 @@
 #include "report.h"
 
 struct class_stats {
-	size_t slabs, slots, used, cached, free;	/* blocks; cached: in threads' magazines */
+	size_t slabs, slots, used, cached, free; /* blocks; cached: in threads' magazines */
 	uint64_t refills, flushes;
 };
 
 struct stats {
 	struct class_stats class[CLASS_COUNT];
-	size_t small_used, small_cached, small_free, small_tail;	/* bytes */
+	size_t small_used, small_cached, small_free, small_tail; /* bytes */
 	size_t span_blocks, span_used, span_free, span_dirty;
 	size_t large_blocks, large_bytes, large_most;
-	size_t unit_bytes, unit_dirty, unit_clean;	/* opened by use; free of each kind */
-	size_t page_bytes;				/* of the span zone, up to its top */
-	size_t meta_bytes;				/* opened for descriptors and caches */
-	uint64_t returned_bytes;			/* to the kernel, by age or on request */
+	size_t unit_bytes, unit_dirty, unit_clean; /* opened by use; free of each kind */
+	size_t page_bytes; /* of the span zone, up to its top */
+	size_t meta_bytes; /* opened for descriptors and caches */
+	uint64_t returned_bytes; /* to the kernel, by age or on request */
 	unsigned threads;
-	size_t live_bytes;				/* all that the program holds */
+	size_t live_bytes; /* all that the program holds */
 };
 
 void stats_take(struct stats *s);
@@ -36,6 +36,6 @@ void stats_print(struct out *o, const struct stats *s);
 void stats_print_xml(struct out *o, const struct stats *s);
 void stats_timeline_start(void);
 void stats_timeline_tick(void);
-void picture_write(const char *path);		/* SVG of the heap by pages */
+void picture_write(const char *path); /* SVG of the heap by pages */
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-void slab_sweep(uint32_t older_than);	/* slabs to which nothing came back since then */
-extern uint64_t sweep_bytes;		/* returned so far */
+void slab_sweep(uint32_t older_than); /* slabs to which nothing came back since then */
+extern uint64_t sweep_bytes; /* returned so far */
 
 #endif

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include "tune.h"
-#include "cache.h"
 #include "heap.h"
 #include "os.h"
 #include "report.h"
@@ -12,8 +11,17 @@
 #include <string.h>
 
 /* <malloc.h> has these, but declares functions that malloc.h declares differently. */
-enum { M_TRIM_THRESHOLD = -1, M_TOP_PAD = -2, M_MMAP_THRESHOLD = -3, M_MMAP_MAX = -4,
-       M_CHECK_ACTION = -5, M_PERTURB = -6, M_ARENA_TEST = -7, M_ARENA_MAX = -8, M_MXFAST = 1 };
+enum {
+	M_TRIM_THRESHOLD = -1,
+	M_TOP_PAD = -2,
+	M_MMAP_THRESHOLD = -3,
+	M_MMAP_MAX = -4,
+	M_CHECK_ACTION = -5,
+	M_PERTURB = -6,
+	M_ARENA_TEST = -7,
+	M_ARENA_MAX = -8,
+	M_MXFAST = 1
+};
 
 extern char **environ;
 
@@ -32,9 +40,21 @@ static size_t number(const char *text, const char **end)
 	while (*text >= '0' && *text <= '9')
 		n = n * 10 + (size_t)(*text++ - '0');
 	switch (*text) {
-	case 'k': case 'K': n <<= 10; text++; break;
-	case 'm': case 'M': n <<= 20; text++; break;
-	case 'g': case 'G': n <<= 30; text++; break;
+	case 'k':
+	case 'K':
+		n <<= 10;
+		text++;
+		break;
+	case 'm':
+	case 'M':
+		n <<= 20;
+		text++;
+		break;
+	case 'g':
+	case 'G':
+		n <<= 30;
+		text++;
+		break;
 	}
 	*end = text;
 	return n;
@@ -150,8 +170,6 @@ void tune_from_environment(void)
 			at++;
 	}
 	settle(threshold, trim);
-	if (tune.hardened)
-		cache_limit(0);
 }
 
 int tune_route(void)

@@ -14,7 +14,7 @@
 #include "tune.h"
 
 struct units units;
-static size_t ready_bytes;		/* of the zone, with descriptors to match */
+static size_t ready_bytes; /* of the zone, with descriptors to match */
 
 static struct unit_bits *bits_of(uint32_t word)
 {
@@ -104,8 +104,7 @@ void unit_give(uint32_t unit)
 
 static bool is_old(uint32_t unit, uint32_t older_than)
 {
-	return (bits_of(unit / 64)->dirty >> (unit % 64) & 1) &&
-	       slab_at(unit)->stamp < older_than;
+	return (bits_of(unit / 64)->dirty >> (unit % 64) & 1) && slab_at(unit)->stamp < older_than;
 }
 
 /* locked: units. Takes a run of old units out of the bitmap; returns its length. */
@@ -121,6 +120,34 @@ static uint32_t claim_run(uint32_t from, uint32_t older_than)
 	return unit - from;
 }
 
+#define PER_PAGE (PAGE_BYTES / sizeof(struct slab))
+
+static bool all_clean(uint32_t page)
+{
+	uint64_t mask = ((uint64_t)1 << PER_PAGE) - 1;
+	uint32_t unit = page * PER_PAGE;
+
+	return (bits_of(unit / 64)->clean >> (unit % 64) & mask) == mask;
+}
+
+/*
+ * locked: units. Descriptors of clean units say nothing but zero: a page of them can go when all
+ * its units are clean.
+ */
+static void purge_descriptors(uint32_t from, uint32_t count)
+{
+	uint32_t page = from / PER_PAGE, end = (from + count - 1) / PER_PAGE + 1, first;
+
+	_Static_assert(64 % PER_PAGE == 0, "a page's units share a word of the bitmap");
+	while (page < end) {
+		for (first = page; page < end && all_clean(page);)
+			page++;
+		if (page > first)
+			os_purge(slab_at(first * PER_PAGE), (page - first) * PAGE_BYTES);
+		page++;
+	}
+}
+
 static void settle_run(uint32_t from, uint32_t count)
 {
 	for (uint32_t unit = from; unit < from + count; unit++) {
@@ -128,6 +155,7 @@ static void settle_run(uint32_t from, uint32_t count)
 		slab_at(unit)->stamp = 0;
 		slab_at(unit)->mixed = 0;
 	}
+	purge_descriptors(from, count);
 	units.clean += count;
 	units.purged_bytes += (uint64_t)count << UNIT_SHIFT;
 }
@@ -137,6 +165,7 @@ void units_purge(uint32_t older_than)
 	uint32_t unit, count;
 
 	lock_take(&units.lock);
+	zone_purge_tail(&heap.units, (size_t)units.top << UNIT_SHIFT, older_than);
 	for (unit = 1; unit < units.top && units.dirty; unit++) {
 		count = claim_run(unit, older_than);
 		if (!count)

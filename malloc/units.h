@@ -23,18 +23,18 @@ struct unit_bits {
 
 struct units {
 	struct lock lock;
-	uint32_t top;			/* units below it were used once */
-	uint32_t low_word;		/* no free unit in the words below */
-	uint32_t dirty, clean;		/* free units of each kind */
-	uint64_t purged_bytes;		/* returned to the kernel so far */
+	uint32_t top; /* units below it were used once */
+	uint32_t low_word; /* no free unit in the words below */
+	uint32_t dirty, clean; /* free units of each kind */
+	uint64_t purged_bytes; /* returned to the kernel so far */
 };
 
-extern struct units units;
+hidden extern struct units units;
 
-must_use uint32_t unit_take(void);	/* 0: no memory */
+must_use uint32_t unit_take(void); /* 0: no memory */
 void unit_give(uint32_t unit);
 uint32_t units_top(void);
 bool unit_was_freed(const void *block);
-void units_purge(uint32_t older_than);	/* stamps below it; 0 purges nothing */
+void units_purge(uint32_t older_than); /* stamps below it; 0 purges nothing */
 
 #endif

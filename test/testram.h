@@ -53,6 +53,7 @@ void quire_panic(const char *file, int line, const char *what)
 			fail_msg("no panic");                                                      \
 		}                                                                                  \
 		panic_expected = false;                                                            \
+		lock_forget_held();                                                                \
 	} while (0)
 
 /* What the seam does: by default nothing can be done. */

@@ -150,8 +150,8 @@ void magazine_destroy(struct kmem_cache *cache, struct magazine *mag);
 bool magazines_init(struct kmem_cache *cache);
 void magazines_fini(struct kmem_cache *cache);
 /*
- * Give all their objects back to the slabs; with LOCK_OWNED only those of the caller's CPU and the
- * depot.
+ * Give all their objects back to the slabs; with LOCK_OWNED not those of other CPUs whose threads
+ * are busy (phys_cpu_idle()).
  */
 void magazines_empty(struct kmem_cache *cache);
 /* Objects in magazines. */

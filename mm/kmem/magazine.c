@@ -326,11 +326,14 @@ static void empty_list(struct kmem_cache *cache, struct magazine *mag)
 
 void magazines_empty(struct kmem_cache *cache)
 {
-	unsigned cpu, self = phys_this_cpu(cache->phys);
+	unsigned cpu;
 
-	for (cpu = 0; cache->cpus && cpu < cache->phys->nr_cpus; cpu++)
-		if (cache->phys->locks != LOCK_OWNED || cpu == self)
-			empty_cpu(cache, &cache->cpus[cpu]);
+	for (cpu = 0; cache->cpus && cpu < cache->phys->nr_cpus; cpu++) {
+		if (!phys_cpu_borrow(cache->phys, cpu))
+			continue;
+		empty_cpu(cache, &cache->cpus[cpu]);
+		phys_cpu_return(cache->phys, cpu);
+	}
 	empty_list(cache, take_list(cache, &cache->full_magazines));
 	empty_list(cache, take_list(cache, &cache->empty_magazines));
 }

@@ -95,11 +95,28 @@ void split_page(struct phys *phys, struct page *page, unsigned order);
 void split_compound(struct phys *phys, struct page *head);
 
 /*
- * Give the per-CPU lists of all CPUs (or of one zone) back to the free blocks; with LOCK_OWNED
- * those of the caller's CPU only. Linux: drain_all_pages().
+ * Give the per-CPU lists of all CPUs (or of one zone) back to the free blocks. With LOCK_OWNED the
+ * list of a CPU that is busy is its thread's alone: it is asked to, and does it at its next free, or
+ * when it runs out. Linux: drain_all_pages().
  */
 void drain_all_pages(struct phys *phys);
 void drain_zone_pages(struct zone *zone);
+/* Those of the caller's CPU. */
+void drain_local_pages(struct phys *phys);
+
+/*
+ * LOCK_OWNED: the thread of the caller's CPU will not call for a while, and others may drain its
+ * lists meanwhile; it is back, and may have to wait for one who is just doing that. In between it
+ * must call nothing of phys and kmem.
+ */
+void phys_cpu_idle(struct phys *phys);
+void phys_cpu_busy(struct phys *phys);
+/*
+ * For those who drain: take over what belongs to another CPU, if its thread is idle (true also where
+ * locks guard it, and for one's own); and give it back.
+ */
+bool must_use phys_cpu_borrow(struct phys *phys, unsigned cpu);
+void phys_cpu_return(struct phys *phys, unsigned cpu);
 
 /* Whether the frame is in a free block (per-CPU lists do not count). */
 bool pfn_is_free(const struct phys *phys, pfn_t pfn);

@@ -163,12 +163,12 @@ static bool alloc_global_tables(struct boot *boot)
 	size_t firsts = (size_t)phys->nr_cpus * MAX_NR_ZONES * sizeof(struct pcp *);
 	struct carver carver;
 
-	carver.at =
-		boot_alloc(boot,
-			   2 * align_up(bits, 64) + align_up(blocks, 64) + align_up(sections, 64) +
-				   align_up(distances, 64) + align_up((size_t)phys->nr_cpus, 64) +
-				   align_up(pcps, 64) + align_up(firsts, 64),
-			   MEMBLOCK_ANY_NODE);
+	carver.at = boot_alloc(boot,
+			       2 * align_up(bits, 64) + align_up(blocks, 64) +
+				       align_up(sections, 64) + align_up(distances, 64) +
+				       2 * align_up((size_t)phys->nr_cpus, 64) +
+				       align_up(pcps, 64) + align_up(firsts, 64),
+			       MEMBLOCK_ANY_NODE);
 	if (boot->failed)
 		return false;
 	phys->free_bits = carve(&carver, bits);
@@ -177,6 +177,7 @@ static bool alloc_global_tables(struct boot *boot)
 	phys->sections = carve(&carver, sections);
 	phys->distances = carve(&carver, distances);
 	phys->cpu_node = carve(&carver, phys->nr_cpus);
+	phys->cpu_states = carve(&carver, phys->nr_cpus);
 	phys->pcp_stride = phys->nr_nodes << PAGE_ZONE_BITS;
 	phys->zone_pcp = carve(&carver, pcps);
 	phys->first_pcp = carve(&carver, firsts);

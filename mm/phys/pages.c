@@ -1,6 +1,5 @@
 /*
- * pages.c - the page API built on alloc_pages(): by address, in bulk, of exact size; splitting and
- * draining.
+ * pages.c - the page API built on alloc_pages(): by address, in bulk, of exact size; splitting.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -96,33 +95,6 @@ void split_compound(struct phys *phys, struct page *head)
 	page_clear(head, PG_head);
 	head->compound_order = 0;
 	split_page(phys, head, order);
-}
-
-void drain_zone_pages(struct zone *zone)
-{
-	struct pcp *pcp;
-	unsigned cpu;
-	int i;
-
-	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
-		if (zone->phys->locks == LOCK_OWNED && cpu != phys_this_cpu(zone->phys))
-			continue;
-		pcp = zone->pcp[cpu];
-		lock_take(&pcp->lock);
-		for (i = 0; i < NR_PCP_RINGS; i++)
-			if (ring_count(&pcp->rings[i]))
-				pcp_drain_ring(pcp, i, ring_count(&pcp->rings[i]));
-		lock_give(&pcp->lock);
-	}
-}
-
-void drain_all_pages(struct phys *phys)
-{
-	struct zone *zone;
-	unsigned nid, type;
-
-	for_each_zone(phys, nid, type, zone)
-		drain_zone_pages(zone);
 }
 
 bool pfn_is_free(const struct phys *phys, pfn_t pfn)

@@ -65,6 +65,40 @@ void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
 	}
 }
 
+void pcp_drain(struct pcp *pcp)
+{
+	int i;
+
+	for (i = 0; i < NR_PCP_RINGS; i++) {
+		struct pcp_ring *ring = &pcp->rings[i];
+
+		__atomic_store_n(&ring->limit, ring->mask + 1, __ATOMIC_RELAXED);
+		if (ring_count(ring))
+			pcp_drain_ring(pcp, i, ring_count(ring));
+	}
+}
+
+static bool is_drain_requested(const struct pcp_ring *ring)
+{
+	return unlikely(!__atomic_load_n(&ring->limit, __ATOMIC_RELAXED));
+}
+
+void pcp_request_drain(struct pcp *pcp)
+{
+	int i;
+
+	for (i = 0; i < NR_PCP_RINGS; i++)
+		__atomic_store_n(&pcp->rings[i].limit, 0, __ATOMIC_RELAXED);
+}
+
+void pcp_make_room(struct pcp *pcp, int index)
+{
+	if (is_drain_requested(&pcp->rings[index]))
+		pcp_drain(pcp);
+	else
+		pcp_drain_ring(pcp, index, pcp->rings[index].batch);
+}
+
 /* The newest end is taken first: make that the lowest address. */
 static void reverse(u32 *frames, u32 n)
 {
@@ -101,6 +135,8 @@ bool pcp_refill(struct pcp *pcp, int index, unsigned alloc_flags)
 	unsigned order = pcp_ring_order(index);
 	u32 n;
 
+	if (is_drain_requested(ring))
+		pcp_drain(pcp);
 	lock_take(&zone->lock);
 	if (order == 0) {
 		/* The ring is empty: start at its beginning, so that the batch is contiguous. */
@@ -139,11 +175,6 @@ void pcp_drain_ring(struct pcp *pcp, int index, u32 nr)
 	}
 	lock_give(&zone->lock);
 	ring->oldest += nr;
-}
-
-void pcp_make_room(struct pcp *pcp, int index)
-{
-	pcp_drain_ring(pcp, index, pcp->rings[index].batch);
 }
 
 u64 zone_pcp_pages(struct zone *zone)

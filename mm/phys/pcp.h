@@ -29,7 +29,8 @@ struct pcp_ring {
 	u32 oldest; /* (P) counts up for ever */
 	u32 newest; /* (P) */
 	u32 batch; /* (C) blocks moved at a time */
-	u32 limit; /* (C) blocks that it may hold: mask + 1 */
+	/* (A) blocks that it may hold: mask + 1; 0: another CPU asks for everything back */
+	u32 limit;
 	u32 pad;
 };
 
@@ -86,7 +87,7 @@ static inline u32 ring_count(const struct pcp_ring *ring)
 
 static inline bool ring_is_full(const struct pcp_ring *ring)
 {
-	return ring_count(ring) >= ring->limit;
+	return ring_count(ring) >= __atomic_load_n(&ring->limit, __ATOMIC_RELAXED);
 }
 
 /* Bytes that the rings of one CPU need for a zone of that many frames. */
@@ -98,8 +99,15 @@ unsigned zone_batchsize(u64 managed_pages);
 
 /* Fill an empty ring from the zone; false if the zone has nothing. Holds pcp->lock. */
 bool pcp_refill(struct pcp *pcp, int ring, unsigned alloc_flags);
-/* Give a batch of a full ring back to the zone. Holds pcp->lock. */
+/*
+ * Make room in a full ring: give a batch back to the zone; or all rings, if that was asked for. Holds
+ * pcp->lock.
+ */
 void pcp_make_room(struct pcp *pcp, int ring);
+/* Give all rings back to the zone. Holds pcp->lock. */
+void pcp_drain(struct pcp *pcp);
+/* From another CPU: have the owner do that. */
+void pcp_request_drain(struct pcp *pcp);
 /* Give `nr` of the oldest blocks back to the zone. Holds pcp->lock. */
 void pcp_drain_ring(struct pcp *pcp, int ring, u32 nr);
 /* Frames on all rings of all CPUs of the zone. */

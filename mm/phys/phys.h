@@ -121,6 +121,7 @@ struct phys {
 	u8 *distances; /* (C) MAX_NUMNODES-independent: nr_nodes * nr_nodes */
 	unsigned nr_cpus; /* (C) */
 	u8 *cpu_node; /* (C) */
+	u8 *cpu_states; /* (A) LOCK_OWNED: who may touch what belongs to the CPU: drain.c */
 
 	/* (H) managed frames of all zones (Linux: totalram_pages) */
 	struct pcp **zone_pcp; /* (C) by cpu * pcp_stride + zone_id */

@@ -1,10 +1,8 @@
 /*
- * phys_test.c - machines of every shape: nodes, holes, memory models, layouts; threads on one of
- * them.
+ * phys_test.c - machines of every shape: nodes, holes, memory models, layouts.
  *
  * SPDX-License-Identifier: MIT
  */
-#include <pthread.h>
 #include <string.h>
 
 #include "phys/debug.h"
@@ -349,93 +347,6 @@ static void poison_finds_late_writes(void **state)
 	testram_end(&t);
 }
 
-/* --- threads --- */
-
-static __thread unsigned cpu_number;
-static unsigned thread_cpu(void *arg)
-{
-	return cpu_number;
-}
-
-struct worker {
-	struct phys *phys;
-	unsigned number;
-	u64 handed; /* blocks allocated */
-};
-
-#define SHELF 64
-static struct page *shelf[SHELF]; /* where threads leave blocks for each other */
-
-static void *work(void *arg)
-{
-	struct worker *worker = arg;
-	struct phys *phys = worker->phys;
-	unsigned seed = worker->number + 1, step;
-
-	cpu_number = worker->number;
-	for (step = 0; step < 30000; step++) {
-		struct page *page;
-		unsigned order;
-
-		seed = seed * 1664525 + 1013904223;
-		order = seed >> 16 & 7 ? seed >> 19 & 3 : seed >> 19 & 7;
-		page = alloc_pages(
-			phys, seed >> 24 & 1 ? GFP_HIGHUSER_MOVABLE | __GFP_NOWARN : GFP_NOWAIT,
-			order);
-		if (page) {
-			worker->handed++;
-			page->index = order;
-			*(u64 *)page_address(phys, page) = seed;
-		}
-		page = __atomic_exchange_n(&shelf[seed >> 8 & (SHELF - 1)], page, __ATOMIC_ACQ_REL);
-		if (page)
-			__free_pages(phys, page, (unsigned)page->index);
-	}
-	return NULL;
-}
-
-static void stress(enum lock_mode mode)
-{
-	struct testram t;
-	struct worker workers[4];
-	pthread_t ids[4];
-	u64 handed = 0;
-	unsigned i;
-
-	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
-					       .nr_cpus = 4,
-					       .locks = mode,
-					       .this_cpu = thread_cpu });
-	for (i = 0; i < 4; i++) {
-		workers[i] = (struct worker){ &t.phys, i, 0 };
-		pthread_create(&ids[i], NULL, work, &workers[i]);
-	}
-	for (i = 0; i < 4; i++) {
-		pthread_join(ids[i], NULL);
-		handed += workers[i].handed;
-	}
-	assert_true(handed > 100000);
-	for (i = 0; i < SHELF; i++) {
-		if (shelf[i])
-			__free_pages(&t.phys, shelf[i], (unsigned)shelf[i]->index);
-		shelf[i] = NULL;
-	}
-	drain_all_pages(&t.phys);
-	phys_check(&t.phys);
-	assert_int_equal(nr_free_pages(&t.phys), t.phys.total_pages);
-	testram_end(&t);
-}
-
-static void threads_with_locks(void **state)
-{
-	stress(LOCK_ON);
-}
-
-static void threads_with_cpus_of_their_own(void **state)
-{
-	stress(LOCK_OWNED);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -451,8 +362,6 @@ int main(void)
 		cmocka_unit_test(poison_finds_late_writes),
 		cmocka_unit_test(high_order_reserve),
 		cmocka_unit_test(owners_are_remembered),
-		cmocka_unit_test(threads_with_locks),
-		cmocka_unit_test(threads_with_cpus_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

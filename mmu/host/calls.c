@@ -412,6 +412,13 @@ static s64 on_native(struct request *r)
 	return NATIVE;
 }
 
+/* A process that has ended is not attached any more, as whoever waited for it knows. */
+static s64 on_shmctl(struct request *r)
+{
+	proc_release_dead(r->host);
+	return NATIVE;
+}
+
 static s64 on_ptrace(struct request *r)
 {
 	r->mm->debugged = true;
@@ -478,6 +485,7 @@ static const struct entry table[] = {
 	{ SYS_sysinfo, "sysinfo", on_sysinfo },
 	{ SYS_shmat, "shmat", on_native },
 	{ SYS_shmdt, "shmdt", on_native },
+	{ SYS_shmctl, "shmctl", on_shmctl },
 	{ SYS_setrlimit, "setrlimit", on_limits },
 	{ SYS_prlimit64, "prlimit64", on_limits },
 	{ SYS_pkey_mprotect, "pkey_mprotect", on_pkey_mprotect },

@@ -279,16 +279,27 @@ static void retry_later(struct host *h)
 		calls_handle(h, &queue[i]);
 }
 
+static void forget_dying(struct host *h, pid_t pid)
+{
+	unsigned int i;
+
+	for (i = 0; i < h->nr_dying; i++)
+		if (h->dying[i] == pid)
+			h->dying[i--] = h->dying[--h->nr_dying];
+}
+
 static void reap_children(struct host *h)
 {
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		forget_dying(h, pid);
 		if (pid == h->first_pid) {
 			h->first_status = status;
 			h->first_ended = true;
 		}
+	}
 }
 
 /*

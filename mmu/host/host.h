@@ -118,6 +118,7 @@ struct deferred {
 };
 
 #define DEFERRED_MAX 256
+#define DYING_MAX    256
 
 /* What pages are used for, as the report tells it. */
 enum use { USE_ANON, USE_FILE, USE_TABLE, USE_KERNEL, NR_USE };
@@ -147,6 +148,8 @@ struct host {
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
 	u64 host_mapped; /* bytes of host mappings, not managed */
 	u64 procs_seen;
+	pid_t dying[DYING_MAX]; /* agents that were killed and not seen to be dead */
+	unsigned int nr_dying;
 	unsigned int nr_tids; /* threads met and not known to be gone */
 	cpu_set_t all_cpus, one_cpu;
 	int mask_bytes; /* of sched_getaffinity() */
@@ -205,6 +208,8 @@ struct proc *proc_of(struct host *h, pid_t tid);
 struct proc *proc_find(struct host *h, pid_t pid);
 void proc_exit(struct proc *p);
 void proc_drop_space(struct proc *p);
+/* The agents of processes that have ended give back what the host has mapped for them. */
+void proc_release_dead(struct host *h);
 bool proc_same_vm(pid_t a, pid_t b);
 int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer);
 /* The stack pointer of a thread in a system call, or 0. */

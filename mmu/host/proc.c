@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "call/call.h"
@@ -198,6 +200,32 @@ void proc_exit(struct proc *p)
 	list_del(&p->hash);
 	h->nr_procs--;
 	free(p);
+}
+
+static bool is_dead(const struct proc *p)
+{
+	struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
+
+	return p->pidfd >= 0 && poll(&pfd, 1, 0) == 1;
+}
+
+void proc_release_dead(struct host *h)
+{
+	struct proc *p;
+	int i;
+
+	for (i = 0; i < PROC_HASH; i++)
+		list_for_each_entry(p, &h->proc_hash[i], struct proc, hash) {
+			struct space *s = p->space;
+
+			if (!s || s->users != 1 || !s->comm || s->comm->agent <= 0 || !is_dead(p))
+				continue;
+			s->gone = true;
+			agent_end(s);
+			s->comm->agent = 0;
+		}
+	while (h->nr_dying)
+		(void)waitpid(h->dying[--h->nr_dying], NULL, __WALL);
 }
 
 void proc_read_limits(struct proc *p)

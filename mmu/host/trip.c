@@ -84,8 +84,11 @@ void agent_end(struct space *s)
 	if (s->slot < 0)
 		return;
 	c = (struct comm *)(void *)(s->host->comm_base + (u64)s->slot * COMM_SIZE);
-	if (c->agent > 0)
+	if (c->agent > 0) {
 		kill(c->agent, SIGKILL);
+		if (s->host->nr_dying < DYING_MAX)
+			s->host->dying[s->host->nr_dying++] = c->agent;
+	}
 	c->generation = (c->generation + 1) & 0xffffff; /* one that is just beginning ends itself */
 	syscall(SYS_futex, &c->seq, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
 }

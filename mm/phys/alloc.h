@@ -96,8 +96,8 @@ void split_compound(struct phys *phys, struct page *head);
 
 /*
  * Give the per-CPU lists of all CPUs (or of one zone) back to the free blocks. With LOCK_OWNED the
- * list of a CPU that is busy is its thread's alone: it is asked to, and does it at its next free, or
- * when it runs out. Linux: drain_all_pages().
+ * list of a CPU that is busy is its thread's alone: it is asked to, and does it at its next free,
+ * or when it runs out. Linux: drain_all_pages().
  */
 void drain_all_pages(struct phys *phys);
 void drain_zone_pages(struct zone *zone);
@@ -112,8 +112,8 @@ void drain_local_pages(struct phys *phys);
 void phys_cpu_idle(struct phys *phys);
 void phys_cpu_busy(struct phys *phys);
 /*
- * For those who drain: take over what belongs to another CPU, if its thread is idle (true also where
- * locks guard it, and for one's own); and give it back.
+ * For those who drain: take over what belongs to another CPU, if its thread is idle (true also
+ * where locks guard it, and for one's own); and give it back.
  */
 bool must_use phys_cpu_borrow(struct phys *phys, unsigned cpu);
 void phys_cpu_return(struct phys *phys, unsigned cpu);

@@ -4,7 +4,7 @@
  * Use     page_test/page_set/page_clear(page, PG_x); get_page/put_page (put_page in alloc.h's
  *         file); page_set_mapping() and friends pack "anonymous" into the low bit of the mapping
  *         pointer.
- * Holds   G1  sizeof(struct page) == 64
+ * Holds   G1  sizeof(struct page) is 64, or 56 where a pointer has 32 bits
  *         G2  a frame in the allocator has refcount 0 and mapcount 0
  *         G3  the links (node, zone, section) of a page are valid from the first time that it is
  *             handed out; before that the struct may be all zero, for boot does not touch it
@@ -109,7 +109,7 @@ struct page {
 	};
 };
 
-_Static_assert(sizeof(struct page) == 64, "invariant G1");
+_Static_assert(sizeof(struct page) == (sizeof(void *) == 8 ? 64 : 56), "invariant G1");
 _Static_assert(NR_PAGE_FLAGS <= PAGE_ZONE_SHIFT, "flags and links overlap");
 
 #define PAGE_FLAG(flag) ((u64)1 << (flag))

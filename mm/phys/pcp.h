@@ -100,8 +100,8 @@ unsigned zone_batchsize(u64 managed_pages);
 /* Fill an empty ring from the zone; false if the zone has nothing. Holds pcp->lock. */
 bool pcp_refill(struct pcp *pcp, int ring, unsigned alloc_flags);
 /*
- * Make room in a full ring: give a batch back to the zone; or all rings, if that was asked for. Holds
- * pcp->lock.
+ * Make room in a full ring: give a batch back to the zone; or all rings, if that was asked for.
+ * Holds pcp->lock.
  */
 void pcp_make_room(struct pcp *pcp, int ring);
 /* Give all rings back to the zone. Holds pcp->lock. */

@@ -11,6 +11,7 @@
 #include "cache.h"
 #include "heap.h"
 #include "slab.h"
+#include "tune.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -26,7 +27,7 @@ struct lock cache_lock;
 
 static __thread bool gone; /* this thread is about to end: no cache any more */
 static struct cache *spare;
-static uint32_t made;
+static uint32_t made, in_use; /* caches; of them threads have */
 static pthread_key_t key;
 
 static uint32_t min32(uint32_t a, uint32_t b)
@@ -59,12 +60,17 @@ static struct cache *cache_create(void)
 {
 	struct cache *t = spare;
 
+	if (tune.arena_max && in_use >= tune.arena_max)
+		return NULL;
+	in_use++;
 	if (t) {
 		spare = t->prev;
 		return t;
 	}
-	if (!zone_open(&heap.caches, (size_t)(made + 1) * CACHE_BYTES))
+	if (!zone_open(&heap.caches, (size_t)(made + 1) * CACHE_BYTES)) {
+		in_use--;
 		return NULL;
+	}
 	t = (struct cache *)(heap.caches.base + (size_t)made * CACHE_BYTES);
 	t->id = made++;
 	cache_init(t);
@@ -119,6 +125,7 @@ static void cache_retire(void *arg)
 	cache_flush(t);
 	lock_take(&cache_lock);
 	t->in_use = 0;
+	in_use--;
 	t->prev = spare;
 	spare = t;
 	lock_give(&cache_lock);
@@ -131,6 +138,7 @@ void cache_forget_others(void)
 		if (t == cache || !t->in_use)
 			continue;
 		t->in_use = 0;
+		in_use--;
 		t->prev = spare;
 		spare = t;
 	}

@@ -73,6 +73,7 @@ static void zones_place(char *at, size_t zone_bytes)
 	at = (char *)round_up((uintptr_t)at, HUGE_BYTES);
 	at = zone_place(&heap.units, at, zone_bytes, (size_t)1 << 20);
 	at = zone_place(&heap.pages, at, zone_bytes, (size_t)1 << 20);
+	heap.units.holds_blocks = heap.pages.holds_blocks = true;
 	at = zone_place(&heap.slabs, at, count * sizeof(struct slab), STEP_BYTES);
 	at = zone_place(&heap.maps, at, count * sizeof(uint16_t), PAGE_BYTES);
 	at = zone_place(&heap.bits, at, count / 64 * sizeof(struct unit_bits), PAGE_BYTES);
@@ -81,21 +82,38 @@ static void zones_place(char *at, size_t zone_bytes)
 	zone_place(&heap.caches, at, caches_bytes(zone_bytes), STEP_BYTES);
 }
 
+static bool open_to(struct zone *zone, size_t bytes)
+{
+	bytes = round_up(bytes, zone->step_bytes);
+	if (bytes > zone->limit_bytes)
+		bytes = zone->limit_bytes;
+	if (!os_commit(zone->base + zone->open_bytes, bytes - zone->open_bytes))
+		return false;
+	zone->open_bytes = bytes;
+	return true;
+}
+
+/* How much to open when `bytes` are needed: an eighth more than before, or M_TOP_PAD. */
+static size_t with_room(const struct zone *zone, size_t bytes)
+{
+	size_t room = zone->open_bytes + zone->open_bytes / 8, pad = tune.top_pad;
+
+	if (zone->holds_blocks && pad) {
+		if (pad > zone->limit_bytes - bytes)
+			pad = zone->limit_bytes - bytes;
+		if (bytes + pad > room)
+			return bytes + pad;
+	}
+	return room > bytes ? room : bytes;
+}
+
 bool zone_open(struct zone *zone, size_t bytes)
 {
-	size_t want, grow;
-
 	if (bytes <= zone->open_bytes)
 		return true;
-	grow = zone->open_bytes / 8;
-	want = round_up(bytes > zone->open_bytes + grow ? bytes : zone->open_bytes + grow,
-			zone->step_bytes);
-	if (want > zone->limit_bytes)
-		want = zone->limit_bytes;
-	if (bytes > want || !os_commit(zone->base + zone->open_bytes, want - zone->open_bytes))
+	if (bytes > zone->limit_bytes)
 		return false;
-	zone->open_bytes = want;
-	return true;
+	return open_to(zone, with_room(zone, bytes)) || open_to(zone, bytes);
 }
 
 /*

@@ -32,6 +32,7 @@ struct zone {
 	size_t seen_top; /* by the reaper ... */
 	uint32_t seen_at; /* ... first at that tick */
 	bool tail_gone; /* what lies above it was returned */
+	bool holds_blocks; /* opened by M_TOP_PAD at least */
 };
 
 struct heap {

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -111,6 +112,24 @@ void *os_remap(void *at, size_t old_bytes, size_t bytes)
 void *os_remap_in_place(void *at, size_t old_bytes, size_t bytes)
 {
 	return remap(at, old_bytes, bytes, 0);
+}
+
+const char *os_map_file(const char *path, size_t *bytes)
+{
+	int fd = os_open(path, O_RDONLY, 0);
+	struct stat st;
+	long at;
+
+	if (fd < 0)
+		return NULL;
+	if (sys(SYS_fstat, fd, &st, 0) || st.st_size <= 0) {
+		os_close(fd);
+		return NULL;
+	}
+	*bytes = (size_t)st.st_size;
+	at = sys6(SYS_mmap, 0, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	os_close(fd);
+	return pointer_or_null(at);
 }
 
 void os_unmap(void *at, size_t bytes)

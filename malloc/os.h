@@ -21,6 +21,7 @@ must_use void *os_map(size_t bytes, enum os_access access);
 must_use bool os_commit(void *at, size_t bytes);
 must_use void *os_remap(void *at, size_t old_bytes, size_t bytes);
 must_use void *os_remap_in_place(void *at, size_t old_bytes, size_t bytes);
+const char *os_map_file(const char *path, size_t *bytes); /* to read; NULL: no such file */
 void os_unmap(void *at, size_t bytes);
 void os_guard(void *at, size_t bytes);
 void os_purge(void *at, size_t bytes); /* give the frames back; reads as zero */

@@ -1,7 +1,8 @@
 /*
  * pprof.c - writes the profile for pprof, and the leak report for people.
  *
- * How     The profile is pprof's text heap format, followed by /proc/self/maps, from which pprof
+ * How     A path that ends in .pb.gz gets the format of today's pprof (proto.c). Any other gets
+ *         the older text format, followed by /proc/self/maps, from which pprof
  *         finds the symbols. Its figures are estimates for all requests, not of the samples:
  *         sites hold weighted sums already, so pprof has nothing to scale.
  *
@@ -12,6 +13,7 @@
 #include "tune.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 #define SHOWN_MOST 100
 
@@ -64,7 +66,12 @@ static void copy_maps(struct out *o)
 void profile_write(const char *path)
 {
 	static struct out o;
+	const char *dot = strrchr(path, '.');
 
+	if (dot && dot - path > 3 && !strcmp(dot - 3, ".pb.gz")) {
+		profile_write_proto(path);
+		return;
+	}
 	out_path(&o, path);
 	print_total(&o);
 	for (size_t i = 0; i < profile_count(); i++) {

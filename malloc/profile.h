@@ -35,6 +35,7 @@ void profile_stop(void); /* no more samples: reports are being written */
 size_t profile_count(void);
 const struct site *profile_site(size_t i); /* 0 .. count - 1; profile stopped */
 void profile_write(const char *path); /* pprof.c */
+void profile_write_proto(const char *path); /* proto.c */
 void profile_write_leaks(struct out *o);
 
 #endif

@@ -15,6 +15,9 @@
 
 unsigned stack_take(uintptr_t *frames, unsigned most);
 void stack_setup(void); /* loads the unwinder, outside any lock */
+const char *stack_symbol(uintptr_t address); /* the function there, or NULL */
+const char *symbol_in_file(const char *name, uintptr_t base, uintptr_t address,
+			   uintptr_t *start); /* symbols.c; name: of the file loaded at base */
 void stack_name(struct out *o, uintptr_t frame);
 
 #endif

@@ -70,6 +70,7 @@ static const struct setting settings[] = {
 	{ "mmap_threshold", IS_SIZE, &tune.mmap_threshold },
 	{ "trim_threshold", IS_SIZE, &tune.trim_threshold },
 	{ "top_pad", IS_SIZE, &tune.top_pad },
+	{ "arena_max", IS_SIZE, &tune.arena_max },
 	{ "mmap_max", IS_SIZE, &tune.mmap_max },
 	{ "sample", IS_SIZE, &tune.sample_bytes },
 	{ "huge", IS_BOOL, &tune.huge },
@@ -204,8 +205,8 @@ int tune_set(int what, int value)
 		heap_route(tune_route());
 		return 1;
 	case M_ARENA_MAX:
-		tune.arena_max = (size_t)value;
-		return 1;
+		tune.arena_max = value > 0 ? (size_t)value : 0;
+		return value >= 0;
 	case M_ARENA_TEST:
 	case M_CHECK_ACTION:
 		return 1;

@@ -20,7 +20,7 @@ struct tune {
 	size_t trim_threshold;
 	size_t top_pad;
 	size_t mmap_max; /* blocks */
-	size_t arena_max; /* accepted; there is one heap */
+	size_t arena_max; /* threads with a cache of their own; 0: all */
 	size_t sample_bytes; /* 0: no profile */
 	unsigned char perturb;
 	bool fixed; /* a threshold was set: the dynamic rule is off */

@@ -3,7 +3,8 @@
  *
  * How     A shared area writes in place. A private anonymous page that only this entry maps is
  *         reused, with its neighbours that are alone too, and gives its swap slot back. Any
- *         other page is copied. Where the back end cannot put another frame at this address (a
+ *         other page is copied, with its neighbours in an aligned block of eight while memory is
+ *         plenty: a fault costs more than the copies. Where the back end cannot put another frame at this address (a
  *         child just forked), the others get the copy and this address keeps the frame.
  * Why     Linux: do_wp_page(), wp_page_reuse(), wp_page_copy().
  *
@@ -19,6 +20,7 @@
 #include "store/state.h"
 
 #define REUSE_AROUND 64
+#define COPY_AROUND  8 /* pages copied at once */
 
 /* Nobody but this entry (and perhaps a swap slot of no other user) holds the page. */
 static bool alone(struct machine *m, struct page *page)
@@ -134,6 +136,79 @@ static enum fault_result keep_frame(struct fault *f, struct page *page, struct p
 	return alone(m, page) ? FAULT_DONE : FAULT_NO_ROOM;
 }
 
+/* A page that must be copied before it is written, and can be without any further effort. */
+static struct page *copyable(struct fault *f, vaddr_t addr, pte_t **pte)
+{
+	struct machine *m = f->mm->machine;
+	struct page *page;
+
+	*pte = table_find(&f->mm->table, addr);
+	if (!*pte || !pte_young(**pte) || (**pte & PTE_WRITE))
+		return NULL;
+	page = pfn_to_page(&m->phys, pte_pfn(**pte));
+	if (alone(m, page) || page_test(page, PG_pinned) || page_test(page, PG_swapcache))
+		return NULL;
+	return page;
+}
+
+/* The copyable pages around the fault, itself included, within an aligned block. */
+static unsigned int copy_extent(struct fault *f)
+{
+	u64 most = min_u64(COPY_AROUND,
+			   1ull << log2_floor(max_u64(1, fault_spare_pages(f->mm->machine))));
+	vaddr_t low = f->addr & ~(most * PAGE_SIZE - 1);
+	vaddr_t high = min_u64(low + most * PAGE_SIZE, f->vma->end);
+	pte_t *pte;
+
+	f->start = f->addr;
+	f->end = f->addr + PAGE_SIZE;
+	low = max_u64(low, f->vma->start);
+	if (f->vma->flags & (VM_RAND_READ | VM_NOHUGEPAGE) || !copyable(f, f->addr, &pte))
+		return 1;
+	while (f->start > low && copyable(f, f->start - PAGE_SIZE, &pte))
+		f->start -= PAGE_SIZE;
+	while (f->end < high && copyable(f, f->end, &pte))
+		f->end += PAGE_SIZE;
+	return (unsigned int)((f->end - f->start) >> PAGE_SHIFT);
+}
+
+/* [f->start, f->end) gets copies, in contiguous frames that were had without any pressure. */
+static bool copy_run(struct fault *f)
+{
+	struct machine *m = f->mm->machine;
+	unsigned int nr = copy_extent(f), order = log2_ceil(nr), i;
+	struct page *copy = NULL;
+
+	if (nr > 1 && anon_vma_prepare(f->vma) == 0)
+		copy = alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, order);
+	if (!copy) {
+		f->start = f->addr;
+		f->end = f->addr + PAGE_SIZE;
+		return false;
+	}
+	split_page(&m->phys, copy, order);
+	for (i = 0; i < 1u << order; i++, copy++) {
+		vaddr_t addr = f->start + i * PAGE_SIZE;
+		struct page *page;
+		pte_t *pte;
+
+		if (i >= nr) {
+			__free_pages(&m->phys, copy, 0);
+			continue;
+		}
+		page = copyable(f, addr, &pte);
+		page_prepare(copy);
+		memcpy(page_address(&m->phys, copy), page_address(&m->phys, page), PAGE_SIZE);
+		page_set(copy, PG_uptodate);
+		rmap_new_anon(copy, f->vma, addr);
+		put_copy(m, f->mm, pte, copy, fault_bits(f->vma, true));
+		page_lru_add(m, copy);
+		page_put(m, copy); /* the allocation's reference */
+	}
+	stat_inc(&m->phys.stat, QUIRE_FAULT_COW);
+	return true;
+}
+
 static enum fault_result copy_page(struct fault *f, struct page *page)
 {
 	struct machine *m = f->mm->machine;
@@ -141,6 +216,8 @@ static enum fault_result copy_page(struct fault *f, struct page *page)
 	enum fault_result r = FAULT_DONE;
 	bool movable = m->mmu->can_replace(f->mm);
 
+	if (movable && copy_run(f))
+		return FAULT_DONE;
 	/* The entry still holds it: reclaim and migration leave a page with an extra user alone. */
 	page->refcount++;
 	copy = anon_vma_prepare(f->vma) < 0 ? NULL : fault_alloc(f);

@@ -58,6 +58,9 @@ int fault_copy_in(struct mm *mm, vaddr_t addr, const void *src, size_t len);
 must_use int fault_insert(struct mm *mm, vaddr_t addr, const void *data);
 
 /* The stages that obtain a page; each sets start and end. One file each. */
+struct machine;
+/* Frames that a fault may take beyond the one it needs, by what is free above high. */
+u64 fault_spare_pages(struct machine *m);
 enum fault_result fault_zero(struct fault *f);
 enum fault_result fault_file(struct fault *f);
 enum fault_result fault_swapin(struct fault *f);

@@ -3,7 +3,9 @@
  *
  * How     The page is found in the cache, or read. A write to a private area gets a copy at once.
  *         Otherwise the page is mapped together with its neighbours in the cache (fault-around),
- *         as far as they are contiguous in the area and their entries are empty.
+ *         as far as they are contiguous in the area and their entries are empty; beyond
+ *         fault_around_bytes as far as their frames are contiguous too, which costs the back end no
+ *         further translation.
  * Why     Linux: do_read_fault(), do_cow_fault(), do_shared_fault(), filemap_map_pages(),
  *         shmem_fault().
  *
@@ -19,6 +21,9 @@
 #include "store/mapping.h"
 #include "store/readahead.h"
 #include "store/state.h"
+
+/* What one leaf of the table translates. */
+#define LEAF_SIZE (PAGE_SIZE * TABLE_ENTRIES)
 
 static enum readahead_hint hint_of(const struct vma *vma)
 {
@@ -127,18 +132,27 @@ static bool map_one(struct fault *f, vaddr_t addr, struct page *page)
 static enum fault_result map_around(struct fault *f, struct page *page)
 {
 	u64 around = max_u64(PAGE_SIZE, f->mm->machine->knobs.fault_around_bytes);
-	vaddr_t low = max_u64(f->vma->start, f->addr & ~(around - 1));
-	vaddr_t high = min_u64(f->vma->end, (f->addr & ~(around - 1)) + around);
+	u64 far = around > PAGE_SIZE ? LEAF_SIZE : PAGE_SIZE;
+	vaddr_t low = f->addr & ~(around - 1), high = low + around;
+	vaddr_t first = max_u64(f->vma->start, f->addr & ~(far - 1));
+	vaddr_t last = min_u64(f->vma->end, (f->addr & ~(far - 1)) + far);
+	struct page *prev = page;
 
 	if (!map_one(f, f->addr, page))
 		return FAULT_OOM;
 	f->start = f->addr;
 	f->end = f->addr + PAGE_SIZE;
-	while (f->start > low && (page = mappable(f, f->start - PAGE_SIZE)) &&
-	       map_one(f, f->start - PAGE_SIZE, page))
+	while (f->start > first && (page = mappable(f, f->start - PAGE_SIZE)) &&
+	       (f->start > low || page + 1 == prev) && map_one(f, f->start - PAGE_SIZE, page)) {
 		f->start -= PAGE_SIZE;
-	while (f->end < high && (page = mappable(f, f->end)) && map_one(f, f->end, page))
+		prev = page;
+	}
+	prev = mapping_find(f->vma->mapping, vma_index(f->vma, f->end - PAGE_SIZE));
+	while (f->end < last && (page = mappable(f, f->end)) &&
+	       (f->end < high || page == prev + 1) && map_one(f, f->end, page)) {
 		f->end += PAGE_SIZE;
+		prev = page;
+	}
 	return FAULT_DONE;
 }
 

@@ -29,8 +29,7 @@ static bool run_is_empty(struct fault *f, unsigned int order)
 	return !table_next(&f->mm->table, &addr, end);
 }
 
-/* Frames that a fault may take beyond the one it needs, by what is free above high. */
-static u64 spare_pages(struct machine *m)
+u64 fault_spare_pages(struct machine *m)
 {
 	return nr_free_buffer_pages(&m->phys) / 16;
 }
@@ -39,7 +38,7 @@ static u64 spare_pages(struct machine *m)
 static unsigned int run_order(struct fault *f)
 {
 	struct machine *m = f->mm->machine;
-	u64 most = min_u64(m->knobs.fault_zero_pages, spare_pages(m));
+	u64 most = min_u64(m->knobs.fault_zero_pages, fault_spare_pages(m));
 	u64 run = RUN_FIRST;
 
 	if (f->vma->flags & (VM_RAND_READ | VM_NOHUGEPAGE))

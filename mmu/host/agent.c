@@ -27,7 +27,6 @@ enum {
 	NR_rt_sigprocmask = 14,
 	NR_ioctl = 16,
 	NR_madvise = 28,
-	NR_getpid = 39,
 	NR_clone = 56,
 	NR_exit = 60,
 	NR_wait4 = 61,
@@ -147,8 +146,6 @@ AGENT static void agent_main(uint64_t word)
 	if (ram_fd > 0)
 		CALL3(NR_close_range, 0, ram_fd - 1, 0);
 	CALL3(NR_close_range, ram_fd + 1, ~0u, 0);
-	c->ram_fd = (int32_t)ram_fd;
-	c->agent = (int32_t)CALL1(NR_getpid, 0);
 	watch_manager(c);
 	for (;;) {
 		while (__atomic_load_n(&c->seq, __ATOMIC_ACQUIRE) == seen &&
@@ -174,11 +171,17 @@ AGENT static void agent_main(uint64_t word)
 #define CLONE_VFORK    0x4000
 #define CLONE_UNTRACED 0x800000
 
-/* Lives just long enough that the agent has no parent in the program. */
+/*
+ * Lives just long enough that the agent has no parent in the program. Commands may be posted before
+ * the agent has begun to run.
+ */
 AGENT static void agent_parent(uint64_t word)
 {
-	spawn(CLONE_VM | CLONE_FILES | CLONE_UNTRACED | 17, AGENT_COMM + COMM_SIZE, agent_main,
-	      word);
+	struct comm *c = the_comm();
+
+	c->ram_fd = ENTRY_RAM_FD(word);
+	c->agent = (int32_t)spawn(CLONE_VM | CLONE_FILES | CLONE_UNTRACED | 17,
+				  AGENT_COMM + COMM_SIZE, agent_main, word);
 	CALL1(NR_exit, 0);
 }
 

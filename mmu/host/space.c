@@ -184,7 +184,10 @@ static void touch_frame(struct space *s, vaddr_t addr)
 	*frame = *frame;
 }
 
-/* Lets the host translate [start, end). The range may span several of the host's mappings. */
+/*
+ * Lets the host translate [start, end). The range may still span several of the host's mappings,
+ * if frames that lie side by side were mapped one by one.
+ */
 static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 {
 	vaddr_t stop = end;
@@ -210,9 +213,7 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 			events_take_notes(s);
 		else
 			return;
-		stop = max_u64(stop, min_u64(end, start + PAGE_SIZE));
-		if (start == stop)
-			stop = end;
+		stop = end;
 	}
 }
 
@@ -239,10 +240,12 @@ static enum step step_for(const struct vma *vma, pte_t pte, u32 sh)
 
 static void take_step(struct space *s, enum step step, vaddr_t start, vaddr_t end)
 {
-	if (step == STEP_UNPROTECT)
+	if (step == STEP_UNPROTECT) {
 		set_wp(s, start, end, false);
-	else if (step != STEP_NONE)
+		s->woken |= start <= s->fault_addr && s->fault_addr < end;
+	} else if (step != STEP_NONE) {
 		continue_range(s, start, end, step == STEP_CONTINUE_WP);
+	}
 }
 
 static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
@@ -251,6 +254,7 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 	enum step step = STEP_NONE;
 	vaddr_t at, from = start;
 	pte_t *pte = NULL;
+	pfn_t pfn = 0;
 	u32 *sh = NULL;
 	int err;
 
@@ -274,11 +278,13 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 		pte = edge ? table_find(&mm->table, at) : pte + 1;
 		sh = edge ? shadow_get(s, at) : sh + 1;
 		next = step_for(vma, *pte, *sh);
-		if (next != step) {
+		/* A request may not span two of the host's mappings. */
+		if (next != step || (at > from && pte_pfn(*pte) != pfn + 1)) {
 			take_step(s, step, from, at);
 			from = at;
 			step = next;
 		}
+		pfn = pte_pfn(*pte);
 		*sh |= SHADOW_INSTALLED;
 		if (next == STEP_CONTINUE_WP)
 			*sh |= SHADOW_WP;

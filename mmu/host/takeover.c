@@ -229,15 +229,24 @@ static bool stays_native(const struct host_area *a)
 static int carry_pages(struct space *s, pid_t pid, const struct host_area *a, int pagemap)
 {
 	u8 data[PAGE_SIZE];
+	u64 entries[128];
+	unsigned int i = 0, have = 0;
 	vaddr_t addr;
 
-	for (addr = a->start; addr < a->end; addr += PAGE_SIZE) {
+	for (addr = a->start; addr < a->end; addr += PAGE_SIZE, i++) {
 		struct iovec local = { data, PAGE_SIZE }, remote = { (void *)addr, PAGE_SIZE };
-		u64 entry = 0;
 
-		if (pread(pagemap, &entry, 8, (off_t)(addr >> PAGE_SHIFT) * 8) != 8)
-			return -EIO;
-		if (!(entry >> 63) || (entry >> 61 & 1))
+		if (i == have) {
+			u64 left = (a->end - addr) >> PAGE_SHIFT;
+			ssize_t n = pread(pagemap, entries, min_u64(left, array_size(entries)) * 8,
+					  (off_t)(addr >> PAGE_SHIFT) * 8);
+
+			if (n < 8)
+				return -EIO;
+			have = (unsigned int)(n / 8);
+			i = 0;
+		}
+		if (!(entries[i] >> 63) || (entries[i] >> 61 & 1))
 			continue;
 		if (process_vm_readv(pid, &local, 1, &remote, 1, 0) != (ssize_t)PAGE_SIZE)
 			continue;
@@ -545,8 +554,6 @@ void takeover_finish(struct proc *p, u64 id)
 	int err = 0, fd;
 
 	s->comm = (struct comm *)(void *)(h->comm_base + (u64)s->slot * COMM_SIZE);
-	while (!__atomic_load_n(&s->comm->agent, __ATOMIC_ACQUIRE))
-		usleep(50);
 	herd_agent(h, s->comm->agent);
 	err = poke(p->stub_tid, p->stub_pc, p->stub_saved, p->stub_len, NULL);
 	p->takeover = TAKEOVER_NONE;

@@ -4,8 +4,9 @@
  * How     A shared area writes in place. A private anonymous page that only this entry maps is
  *         reused, with its neighbours that are alone too, and gives its swap slot back. Any
  *         other page is copied, with its neighbours in an aligned block of eight while memory is
- *         plenty: a fault costs more than the copies. Where the back end cannot put another frame at this address (a
- *         child just forked), the others get the copy and this address keeps the frame.
+ *         plenty: a fault costs more than the copies. Where the back end cannot put another frame
+ *         at this address (a child just forked), the others get the copy and this address keeps the
+ *         frame.
  * Why     Linux: do_wp_page(), wp_page_reuse(), wp_page_copy().
  *
  * SPDX-License-Identifier: MIT

@@ -329,7 +329,7 @@ static s64 on_fork(struct request *r)
 
 static s64 on_exec(struct request *r)
 {
-	r->proc->exec_pending = true;
+	r->proc->exec_pending = r->n->pid;
 	return NATIVE;
 }
 

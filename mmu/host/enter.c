@@ -45,8 +45,9 @@ bool enter_process(struct proc *p, const struct deferred *n)
 		return true;
 	}
 	if (p->exec_pending && !(exec && !p->space)) {
-		p->exec_pending = false;
+		/* Other threads make calls until the exec takes effect: they say nothing about it. */
 		if (image_changed(p)) {
+			p->exec_pending = 0;
 			proc_drop_space(p);
 			mm = mm_create(&h->machine);
 			if (!mm) {
@@ -56,9 +57,12 @@ bool enter_process(struct proc *p, const struct deferred *n)
 			begin_takeover(p, n, space_create(h, mm));
 			return true;
 		}
+		if (p->exec_pending == n->pid)
+			p->exec_pending = 0; /* it failed, and its caller goes on */
 	}
 	if (!p->space) {
-		p->exec_pending |= exec;
+		if (exec)
+			p->exec_pending = n->pid;
 		reply_continue(h, n->id);
 		return true;
 	}

@@ -80,7 +80,7 @@ struct proc {
 	pid_t pid;
 	int pidfd;
 	struct space *space; /* NULL until its image was taken over */
-	bool exec_pending; /* it called execve: its image may be another one next time */
+	pid_t exec_pending; /* who called execve last: the image may be another one by now */
 	bool traced;
 	bool limits_stale;
 	bool own_affinity; /* it chose its CPUs itself */

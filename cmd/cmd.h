@@ -9,4 +9,7 @@
 int cmd_malloc(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
+/* Puts libquire-malloc.so in front of LD_PRELOAD. -ENOENT: it is not beside the command. */
+int malloc_preload(void);
+
 #endif

@@ -24,7 +24,7 @@ static const char help[] =
 	"Runs PROGRAM with Quire's malloc. A %p in FILE becomes the process number.\n\n"
 	"  --stats           counts by block size, when the program ends\n"
 	"  --leaks           what is still allocated at the end, by call stack\n"
-	"  --profile FILE    heap profile for pprof\n"
+	"  --profile FILE    heap profile for pprof: profile.proto if FILE ends in .pb.gz\n"
 	"  --picture FILE    the heap by pages at the end, as SVG\n"
 	"  --timeline FILE   live memory ten times a second, as CSV\n"
 	"  --sample BYTES    one stack per so many bytes (default 512K; 1: each request)\n"
@@ -35,12 +35,12 @@ static const char help[] =
 
 /* Options that set a name, and what they set it to: NULL takes the argument. */
 static const struct option options[] = {
-	{ "stats", no_argument, NULL, 's' },	  { "leaks", no_argument, NULL, 'l' },
-	{ "hardened", no_argument, NULL, 'H' },	  { "profile", required_argument, NULL, 'p' },
+	{ "stats", no_argument, NULL, 's' },	     { "leaks", no_argument, NULL, 'l' },
+	{ "hardened", no_argument, NULL, 'H' },	     { "profile", required_argument, NULL, 'p' },
 	{ "picture", required_argument, NULL, 'i' }, { "timeline", required_argument, NULL, 't' },
-	{ "sample", required_argument, NULL, 'b' }, { "report", required_argument, NULL, 'r' },
-	{ "signal", required_argument, NULL, 'g' }, { "set", required_argument, NULL, 'S' },
-	{ "help", no_argument, NULL, 'h' },	  { NULL, 0, NULL, 0 },
+	{ "sample", required_argument, NULL, 'b' },  { "report", required_argument, NULL, 'r' },
+	{ "signal", required_argument, NULL, 'g' },  { "set", required_argument, NULL, 'S' },
+	{ "help", no_argument, NULL, 'h' },	     { NULL, 0, NULL, 0 },
 };
 
 static char settings[2048], preload[PATH_MAX * 2];
@@ -101,6 +101,13 @@ static int find_library(void)
 	return -ENOENT;
 }
 
+int malloc_preload(void)
+{
+	int error = find_library();
+
+	return error ? error : setenv("LD_PRELOAD", preload, 1);
+}
+
 int cmd_malloc(int argc, char **argv)
 {
 	int asked;
@@ -111,11 +118,10 @@ int cmd_malloc(int argc, char **argv)
 		fputs(help, asked > 0 ? stdout : stderr);
 		return asked > 0 ? 0 : EXIT_USAGE;
 	}
-	if (find_library()) {
+	if (malloc_preload()) {
 		fprintf(stderr, "quire malloc: libquire-malloc.so is not beside the command\n");
 		return EXIT_USAGE;
 	}
-	setenv("LD_PRELOAD", preload, 1);
 	if (*settings)
 		setenv("QUIRE_MALLOC", settings, 1);
 	execvp(argv[optind], argv + optind);

@@ -29,7 +29,8 @@ enum {
 	OPT_SEED,
 	OPT_PROGRESS,
 	OPT_FAIL,
-	OPT_WAIT
+	OPT_WAIT,
+	OPT_MALLOC
 };
 
 static const struct argp_option options[] = {
@@ -51,6 +52,9 @@ static const struct argp_option options[] = {
 	{ "wait", OPT_WAIT, NULL, 0,
 	  "when PROGRAM ends, wait for the processes that it left running; without this they are "
 	  "killed, as in a container",
+	  0 },
+	{ "malloc", OPT_MALLOC, NULL, 0,
+	  "the program uses Quire's malloc; QUIRE_MALLOC holds its settings, as for quire malloc",
 	  0 },
 	{ "report", OPT_REPORT, "FILE", 0, "write the report to FILE instead of stderr", 1 },
 	{ "json", OPT_JSON, NULL, 0, "the report as JSON", 1 },
@@ -218,6 +222,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_WAIT:
 		r->config.wait_all = true;
+		break;
+	case OPT_MALLOC:
+		if (malloc_preload())
+			argp_failure(state, STATUS_ERROR, 0,
+				     "--malloc: libquire-malloc.so is not beside the command");
 		break;
 	case OPT_FAIL:
 		set_failure(state, r, arg);

@@ -31,9 +31,10 @@ static bool setup_locked(void)
 {
 	if (heap.ready)
 		return true;
+	if (!tune.read)
+		tune_from_environment();
 	if (!heap_setup() || !cache_setup())
 		return false;
-	tune_from_environment();
 	heap_route(tune_route());
 	fork_setup();
 	__atomic_store_n(&heap.ready, true, __ATOMIC_RELEASE);

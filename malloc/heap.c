@@ -1,10 +1,10 @@
 /*
  * heap.c - reserves the zones and opens them step by step.
  *
- * Why     One reservation, not brk: not measured against it, but a library that calls sbrk()
- *         itself cannot break it, and a free block in its middle can be returned as easily as
- *         at its end (docs/malloc.md). Opening by mprotect keeps the kernel's accounting
- *         honest: with strict overcommit malloc() fails, not the first touch.
+ * Why     One reservation, not brk: measured they are equal (docs/malloc.md), but a library that
+ *         calls sbrk() itself ends a heap at the break, and huge pages cannot be laid out there.
+ *         Opening by mprotect keeps the kernel's accounting honest: with strict overcommit
+ *         malloc() fails, not the first touch.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -87,7 +87,8 @@ static bool open_to(struct zone *zone, size_t bytes)
 	bytes = round_up(bytes, zone->step_bytes);
 	if (bytes > zone->limit_bytes)
 		bytes = zone->limit_bytes;
-	if (!os_commit(zone->base + zone->open_bytes, bytes - zone->open_bytes))
+	if (!(zone->by_break ? os_extend_break : os_commit)(zone->base + zone->open_bytes,
+							    bytes - zone->open_bytes))
 		return false;
 	zone->open_bytes = bytes;
 	return true;
@@ -153,6 +154,17 @@ void heap_route(enum heap_route route)
 		heap_show_units(heap.units.open_bytes >> UNIT_SHIFT);
 }
 
+/* Moves the zone of units, still empty, to the break. It stays where it is if that cannot be. */
+static void units_to_break(void)
+{
+	char *at = os_break(), *base = (char *)round_up((uintptr_t)at, UNIT_BYTES);
+
+	if (!at || (base > at && !os_extend_break(at, (size_t)(base - at))))
+		return;
+	heap.units.base = base;
+	heap.units.by_break = true;
+}
+
 bool heap_setup(void)
 {
 	size_t zone_bytes = zone_bytes_wanted();
@@ -169,6 +181,8 @@ bool heap_setup(void)
 		return false;
 	class_setup();
 	zones_place(at, zone_bytes);
+	if (tune.brk)
+		units_to_break();
 	for (size_t i = 0; i <= QUICK_MAX; i++)
 		heap_magazine[i] = class_info[class_of(i)].magazine_at;
 	heap_map = (uint16_t *)heap.maps.base;

@@ -33,6 +33,7 @@ struct zone {
 	uint32_t seen_at; /* ... first at that tick */
 	bool tail_gone; /* what lies above it was returned */
 	bool holds_blocks; /* opened by M_TOP_PAD at least */
+	bool by_break; /* opened by moving the break: QUIRE_MALLOC=brk=1 */
 };
 
 struct heap {

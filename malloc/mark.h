@@ -61,9 +61,13 @@ static inline bool mark_again(void *block)
 static inline bool unmark(void *block)
 {
 	uintptr_t *word = block;
-
 #if defined(__x86_64__)
 	bool marked;
+#endif
+
+	if (!MALLOC_CHECKS)
+		return true;
+#if defined(__x86_64__)
 
 	__asm__("xorq %2, %1" : "=@ccz"(marked), "+m"(*word) : "r"(block));
 	return marked;

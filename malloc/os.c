@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
+#include <unistd.h>
 
 static unsigned long calls, fail_from;
 
@@ -94,6 +95,21 @@ bool os_commit(void *at, size_t bytes)
 	if (refused())
 		return false;
 	return sys(SYS_mprotect, at, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+/* By the C library's sbrk(): it remembers the break, and would take ours back at its next call. */
+void *os_break(void)
+{
+	void *at = sbrk(0);
+
+	return at == (void *)-1 ? NULL : at;
+}
+
+bool os_extend_break(void *from, size_t bytes)
+{
+	if (refused() || bytes > PTRDIFF_MAX || sbrk(0) != from)
+		return false;
+	return sbrk((intptr_t)bytes) == from;
 }
 
 static void *remap(void *at, size_t old_bytes, size_t bytes, int flags)

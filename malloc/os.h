@@ -19,6 +19,8 @@ enum os_access { OS_RESERVED, OS_READ_WRITE };
 
 must_use void *os_map(size_t bytes, enum os_access access);
 must_use bool os_commit(void *at, size_t bytes);
+must_use bool os_extend_break(void *from, size_t bytes); /* false: the break is elsewhere, too */
+void *os_break(void);
 must_use void *os_remap(void *at, size_t old_bytes, size_t bytes);
 must_use void *os_remap_in_place(void *at, size_t old_bytes, size_t bytes);
 const char *os_map_file(const char *path, size_t *bytes); /* to read; NULL: no such file */

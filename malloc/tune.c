@@ -75,6 +75,7 @@ static const struct setting settings[] = {
 	{ "sample", IS_SIZE, &tune.sample_bytes },
 	{ "huge", IS_BOOL, &tune.huge },
 	{ "reaper", IS_BOOL, &tune.reaper },
+	{ "brk", IS_BOOL, &tune.brk },
 	{ "hardened", IS_BOOL, &tune.hardened },
 	{ "leaks", IS_BOOL, &tune.leaks },
 	{ "stats", IS_BOOL, &tune.stats_at_exit },
@@ -171,6 +172,7 @@ void tune_from_environment(void)
 			at++;
 	}
 	settle(threshold, trim);
+	tune.read = true;
 }
 
 int tune_route(void)

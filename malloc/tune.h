@@ -27,6 +27,8 @@ struct tune {
 	bool trim_set;
 	bool huge;
 	bool reaper;
+	bool read; /* the environment was looked at */
+	bool brk; /* slabs lie at the break */
 	bool hardened;
 	bool watched; /* hardened or sampling: block.c must look */
 	bool leaks;

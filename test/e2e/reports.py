@@ -181,3 +181,15 @@ exec {PYTHON} -c 'print(len(bytearray(6000000)))'
     run = bench.on_quire(['/bin/sh', '-c', script], 32768, flags=('--set', 'swappiness=0'))
     expect_status(run, 0)
     expect(run.counter('pswpout') == 0, f'{run.counter("pswpout")} pages swapped out')
+
+
+@check('malloc')
+def malloc(bench):
+    """--malloc: the program allocates from libquire-malloc, in less RAM than it needs as well"""
+    script = DICT + "print('libquire-malloc' in open('/proc/self/environ').read())\n"
+    run = bench.on_quire([PYTHON, '-c', script], 32768, flags=('--malloc',),
+                         env=dict(os.environ, QUIRE_MALLOC='stats=1'))
+    expect_status(run, 0)
+    expect(run.stdout.split() == [b'5066670', b'True'], f'it printed {run.stdout!r}')
+    expect(b'quire-malloc: live' in run.stderr, 'no statistics of the allocator')
+    expect(run.counter('pswpout') > 0, 'it was not short of RAM')

@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define BLOCKS 700
+#define BLOCKS 450
 
 static unsigned char *held[BLOCKS];
 static size_t size[BLOCKS];
@@ -38,7 +38,7 @@ static void require_that(int holds, int line)
 
 static size_t size_at(int i)
 {
-	static const size_t sizes[] = { 24, 700, 9000, 40000, 3000, 200000, 64, 1500000, 16384 };
+	static const size_t sizes[] = { 24, 700, 9000, 40000, 3000, 200000, 64, 350000, 16384 };
 
 	return sizes[i % 9] + (size_t)i;
 }

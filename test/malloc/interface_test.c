@@ -3,9 +3,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "malloc/heap.h"
 #include "malloc/malloc.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -220,6 +222,57 @@ static void test_trim(void **state)
 	assert_int_equal(mallinfo2().keepcost, 0);
 }
 
+static void *cached_by_a_thread(void *arg)
+{
+	size_t *cached = arg;
+	void *held[64];
+
+	for (int i = 0; i < 64; i++)
+		held[i] = malloc(200);
+	*cached = mallinfo2().smblks;
+	for (int i = 0; i < 64; i++)
+		free(held[i]);
+	*cached = mallinfo2().smblks - *cached;
+	return NULL;
+}
+
+static size_t cached_in_thread(void)
+{
+	size_t cached = 0;
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, cached_by_a_thread, &cached), 0);
+	pthread_join(t, NULL);
+	return cached;
+}
+
+/* The first thread has a cache: with one arena no other thread gets one. */
+static void test_arena_max(void **state)
+{
+	(void)state;
+	assert_true(cached_in_thread() > 0);
+	assert_int_equal(mallopt(-8, 1), 1);
+	assert_int_equal(cached_in_thread(), 0);
+	assert_int_equal(mallopt(-8, 0), 1);
+	assert_true(cached_in_thread() > 0);
+}
+
+static void test_top_pad(void **state)
+{
+	static void *held[4096];
+	size_t before = heap.units.open_bytes, pad = (size_t)48 << 20;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(mallopt(-2, (int)pad), 1);
+	for (; n < 4096 && heap.units.open_bytes == before; n++)
+		held[n] = malloc(16000);
+	assert_true(heap.units.open_bytes - before >= pad);
+	while (n--)
+		free(held[n]);
+	assert_int_equal(mallopt(-2, 0), 1);
+}
+
 static void test_perturb(void **state)
 {
 	unsigned char *p;
@@ -271,19 +324,14 @@ static void test_operators(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mmap_threshold),	/* before others leave free runs */
-		cmocka_unit_test(test_zero_and_null),
-		cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_errno_is_kept),
-		cmocka_unit_test(test_alignment),
-		cmocka_unit_test(test_posix_memalign),
-		cmocka_unit_test(test_memalign_refuses),
-		cmocka_unit_test(test_realloc_keeps),
-		cmocka_unit_test(test_calloc_is_zero),
-		cmocka_unit_test(test_mallinfo),
-		cmocka_unit_test(test_trim),
-		cmocka_unit_test(test_perturb),
-		cmocka_unit_test(test_info_is_xml),
+		cmocka_unit_test(test_mmap_threshold), /* before others leave free runs */
+		cmocka_unit_test(test_zero_and_null),  cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_errno_is_kept),  cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_posix_memalign), cmocka_unit_test(test_memalign_refuses),
+		cmocka_unit_test(test_realloc_keeps),  cmocka_unit_test(test_calloc_is_zero),
+		cmocka_unit_test(test_mallinfo),       cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_arena_max),      cmocka_unit_test(test_top_pad),
+		cmocka_unit_test(test_perturb),	       cmocka_unit_test(test_info_is_xml),
 		cmocka_unit_test(test_operators),
 	};
 

@@ -12,9 +12,11 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define SLOTS 4000
@@ -155,9 +157,22 @@ static void test_random(void **state)
 	check_all(steps);
 }
 
+/* QUIRE_MALLOC=brk=1 in the environment: were the steps taken at the break at all? */
+static void test_road(void **state)
+{
+	const char *settings = getenv("QUIRE_MALLOC");
+	bool wanted = settings && strstr(settings, "brk=1");
+	char *p = malloc(100);
+
+	(void)state;
+	assert_int_equal(p < (char *)sbrk(0) && p + ((size_t)4 << 30) > (char *)sbrk(0), wanted);
+	free(p);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_random) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_random),
+					    cmocka_unit_test(test_road) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

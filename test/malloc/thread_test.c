@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define THREADS	32
+#define THREADS 32
 #define SHARED	512
 
 static _Atomic(uint32_t *) shared[SHARED];

@@ -320,11 +320,12 @@ static void step_mincore(struct model *md, struct model_space *sp)
 {
 	struct range r = pick_range(md);
 	u8 vec[ARENA_PAGES];
+	u64 filled = 0;
 	s64 want = 0, have;
 	unsigned int i;
 
 	memset(vec, 9, sizeof(vec));
-	have = call_mincore(sp->mm, page_at(r.first), r.nr * PAGE_SIZE, vec);
+	have = call_mincore(sp->mm, page_at(r.first), r.nr * PAGE_SIZE, vec, &filled);
 	for (i = 0; i < r.nr && !want; i++) {
 		struct translation *t = &soft_space(sp->mm)->at[r.first + i];
 
@@ -334,6 +335,7 @@ static void step_mincore(struct model *md, struct model_space *sp)
 			assert_true(vec[i] == 1 || (vec[i] == 0 && !t->installed));
 	}
 	assert_int_equal(have, want);
+	assert_int_equal(filled, want ? i - 1 : r.nr);
 }
 
 /* --- mremap --- */

@@ -117,11 +117,6 @@ static int act(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
 		return 0;
 	case ADV_REMOVE:
 		return remove_shared(vma, start, end);
-	case ADV_POPULATE_READ:
-	case ADV_POPULATE_WRITE:
-		if (!(vma->flags & (advice == ADV_POPULATE_READ ? VM_READ : VM_WRITE)))
-			return -EINVAL;
-		return fault_populate(vma->mm, start, end);
 	case ADV_WIPEONFORK:
 		if (!vma_is_anon(vma) || (vma->flags & VM_SHARED))
 			return -EINVAL;
@@ -156,6 +151,27 @@ static int advise_area(struct vma *vma, vaddr_t *addr, vaddr_t end, int advice)
 	return 0;
 }
 
+/* Page by page: what lies before a hole or a forbidden area is brought in. Linux: madvise_populate(). */
+static s64 populate(struct mm *mm, vaddr_t addr, vaddr_t end, u32 need)
+{
+	while (addr < end) {
+		struct vma *vma = vma_at(mm, addr);
+		vaddr_t stop;
+		int err;
+
+		if (!vma)
+			return -ENOMEM;
+		if (!(vma->flags & need))
+			return -EINVAL;
+		stop = min_u64(vma->end, end);
+		err = fault_populate(mm, addr, stop);
+		if (err)
+			return err;
+		addr = stop;
+	}
+	return 0;
+}
+
 s64 call_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
 {
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
@@ -163,6 +179,8 @@ s64 call_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
 
 	if ((addr & ~PAGE_MASK) || !known(advice) || end < addr)
 		return -EINVAL;
+	if (advice == ADV_POPULATE_READ || advice == ADV_POPULATE_WRITE)
+		return populate(mm, addr, end, advice == ADV_POPULATE_READ ? VM_READ : VM_WRITE);
 	while (addr < end) {
 		struct vma *vma = vma_find(mm, addr);
 		int err;
@@ -206,10 +224,11 @@ static bool resident(struct vma *vma, vaddr_t addr)
 	return vma->mapping && mapping_find(vma->mapping, vma_index(vma, addr));
 }
 
-s64 call_mincore(struct mm *mm, vaddr_t addr, u64 len, u8 *vec)
+s64 call_mincore(struct mm *mm, vaddr_t addr, u64 len, u8 *vec, u64 *filled)
 {
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
 
+	*filled = 0;
 	if (addr & ~PAGE_MASK)
 		return -EINVAL;
 	if (end < addr)
@@ -219,7 +238,7 @@ s64 call_mincore(struct mm *mm, vaddr_t addr, u64 len, u8 *vec)
 
 		if (!vma)
 			return -ENOMEM;
-		*vec++ = resident(vma, addr);
+		vec[(*filled)++] = resident(vma, addr);
 	}
 	return 0;
 }

@@ -60,8 +60,8 @@ s64 call_mlock(struct mm *mm, vaddr_t addr, u64 len, u32 on_fault);
 s64 call_munlock(struct mm *mm, vaddr_t addr, u64 len);
 s64 call_mlockall(struct mm *mm, u32 flags);
 s64 call_munlockall(struct mm *mm);
-/* vec: one byte per page. */
-s64 call_mincore(struct mm *mm, vaddr_t addr, u64 len, u8 *vec);
+/* vec: one byte per page; *filled: how many pages before an error, or all. */
+s64 call_mincore(struct mm *mm, vaddr_t addr, u64 len, u8 *vec, u64 *filled);
 s64 call_msync(struct mm *mm, vaddr_t addr, u64 len, u32 flags);
 
 /* A copy of mm, its private pages shared until written. NULL without memory. Linux: dup_mm(). */

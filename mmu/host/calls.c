@@ -252,6 +252,7 @@ static s64 on_mincore(struct request *r)
 {
 	const u64 *a = r->n->arg;
 	u64 pages = align_up(a[1], PAGE_SIZE) >> PAGE_SHIFT;
+	u64 filled = 0; /* what lies before a hole is told, too */
 	u8 *vec;
 	s64 ret;
 
@@ -260,8 +261,8 @@ static s64 on_mincore(struct request *r)
 	if (pages > (TASK_SIZE >> PAGE_SHIFT))
 		return -ENOMEM;
 	vec = malloc(pages + 1);
-	ret = vec ? call_mincore(r->mm, a[0], a[1], vec) : -EAGAIN;
-	if (ret == 0 && pages && fault_copy_in(r->mm, a[2], vec, pages) < 0)
+	ret = vec ? call_mincore(r->mm, a[0], a[1], vec, &filled) : -EAGAIN;
+	if (filled && fault_copy_in(r->mm, a[2], vec, filled) < 0)
 		ret = -EFAULT;
 	free(vec);
 	return ret;

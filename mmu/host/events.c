@@ -77,6 +77,20 @@ static void sample(struct host *h, u64 now)
 		h->on_sample(h);
 }
 
+/*
+ * A write where the area allows reading. The page itself comes, with the area's rights: the host
+ * then refuses the write, and whoever reads there later sees what the page holds.
+ */
+static void refuse_write(struct space *s, vaddr_t addr)
+{
+	enum fault_result r = fault_handle(s->mm, addr, ACCESS_READ);
+
+	if (r == FAULT_DONE)
+		space_wake(s, addr);
+	else
+		space_bad_access(s, addr, r == FAULT_SIGBUS ? BAD_BUS : BAD_ACCERR);
+}
+
 /* What a thread gets when its access cannot be granted. */
 static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
 {
@@ -85,7 +99,7 @@ static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
 		space_bad_access(s, addr, BAD_MAPERR);
 		break;
 	case FAULT_SEGV_ACCERR:
-		space_bad_access(s, addr, BAD_ACCERR);
+		refuse_write(s, addr);
 		break;
 	case FAULT_SIGBUS:
 		space_bad_access(s, addr, BAD_BUS);

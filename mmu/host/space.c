@@ -450,10 +450,10 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 	struct vma *vma = vma_at(s->mm, addr);
 
 	addr &= PAGE_MASK;
-	if (kind ==
-	    BAD_BUS) /* beyond the end of the RAM file, and not registered: a native SIGBUS */
-		agent_post(s, SYS_mmap, addr, PAGE_SIZE, RWX, MAP_FIXED | MAP_SHARED,
-			   s->comm ? (u64)s->comm->ram_fd : 0, s->host->ram_bytes);
+	if (kind == BAD_BUS && vma) /* beyond the RAM file, not registered: a native SIGBUS */
+		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
+			   MAP_FIXED | MAP_SHARED, s->comm ? (u64)s->comm->ram_fd : 0,
+			   s->host->ram_bytes);
 	else if (kind == BAD_ACCERR && vma)
 		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
 			   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (u64)-1, 0);

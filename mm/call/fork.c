@@ -79,6 +79,7 @@ static int copy_area(struct vma *from, struct mm *child)
 			      .flags = from->flags & ~(u32)(VM_LOCKED | VM_LOCKONFAULT),
 			      .pgoff = from->pgoff,
 			      .mapping = from->mapping,
+			      .written = from->written && !(from->flags & VM_WIPEONFORK),
 			      .anon_vma = from->flags & VM_WIPEONFORK ? NULL : from->anon_vma };
 
 	if (from->flags & VM_DONTCOPY)

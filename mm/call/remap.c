@@ -59,13 +59,35 @@ static void move_entries(struct mm *mm, vaddr_t from, vaddr_t to, u64 len)
 	table_trim(&mm->table, from, from + len);
 }
 
-/* What is left of a moved area with MREMAP_DONTUNMAP is not locked. */
-static void unlock_source(struct mm *mm, vaddr_t old)
+/*
+ * What is left of a moved area with MREMAP_DONTUNMAP is not locked; and as good as new if all of it
+ * was moved. Linux: dontunmap_complete().
+ */
+static void settle_source(const struct remap *r)
 {
-	struct vma *vma = vma_at(mm, old);
+	struct vma *vma = vma_at(r->mm, r->old);
 
-	if (vma->flags & VM_LOCKED)
-		vma_set_flags(vma, vma->flags & ~(u32)(VM_LOCKED | VM_LOCKONFAULT));
+	if (vma->start == r->old && vma->end == r->old + r->old_len) {
+		anon_vma_leave(vma);
+		vma->written = false;
+	}
+	vma_set_flags(vma, vma->flags & ~(u32)(VM_LOCKED | VM_LOCKONFAULT));
+}
+
+/* All zero: wherever it goes, it is as if it had been there from the beginning. */
+static bool as_new(const struct vma *vma)
+{
+	return vma_is_anon(vma) && !vma->written;
+}
+
+/* The pages of such an area belong to the new place then, before their entries go there. */
+static void rehome(const struct remap *r, struct vma *new, u64 len)
+{
+	if (new->anon_vma || anon_vma_prepare(new) == 0)
+		rmap_rehome_zeros(r->mm, r->old, r->old + len, new->anon_vma,
+				  vma_index(new, r->to));
+	else
+		unmap_pages(r->mm, r->old, r->old + len);
 }
 
 /* The area at the new place, empty. */
@@ -76,10 +98,13 @@ static struct vma *add_target(const struct remap *r, const struct vma *from)
 			      .flags = from->flags,
 			      .pgoff = vma_index(from, r->old),
 			      .mapping = from->mapping,
-			      .anon_vma = from->anon_vma };
+			      .anon_vma = from->anon_vma,
+			      .written = from->written };
 
-	if (vma_is_anon(from) && !from->anon_vma)
+	if (as_new(from)) {
 		d.pgoff = d.start >> PAGE_SHIFT;
+		d.anon_vma = NULL;
+	}
 	return vma_add(r->mm, &d);
 }
 
@@ -88,13 +113,14 @@ static s64 move_area(const struct remap *r)
 {
 	struct mm *mm = r->mm;
 	u64 moved = min_u64(r->old_len, r->new_len);
-	bool locked, keep = r->flags & CALL_MREMAP_DONTUNMAP;
+	bool locked, fresh, keep = r->flags & CALL_MREMAP_DONTUNMAP;
 	struct vma *new;
 	int err;
 
 	/* Cut first: afterwards the old range can be removed without memory. */
 	if (!keep && moved && vma_cut(mm, r->old, r->old + r->old_len) < 0)
 		return -ENOMEM;
+	fresh = as_new(vma_at(mm, r->old));
 	new = add_target(r, vma_at(mm, r->old));
 	err = new ? mm->machine->mmu->area_changed(mm, new, r->to, r->to + r->new_len) : -ENOMEM;
 	if (!err)
@@ -107,12 +133,16 @@ static s64 move_area(const struct remap *r)
 		return -ENOMEM;
 	}
 	locked = (new->flags &(VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
+	if (fresh && moved)
+		rehome(r, new, moved);
 	if (moved)
 		move_entries(mm, r->old, r->to, moved);
 	if (keep)
-		unlock_source(mm, r->old);
+		settle_source(r);
 	else if (moved)
 		(void)call_munmap(mm, r->old, r->old_len);
+	vma_heal(mm, r->to);
+	vma_heal(mm, r->to + r->new_len);
 	if (locked && r->new_len > r->old_len)
 		(void)fault_populate(mm, r->to + r->old_len, r->to + r->new_len);
 	return (s64)r->to;

@@ -67,8 +67,9 @@ struct page *fault_alloc(struct fault *f)
 	return page;
 }
 
-u64 fault_bits(const struct vma *vma, bool writable)
+u64 fault_bits(struct vma *vma, bool writable)
 {
+	vma->written |= writable && (vma->flags & VM_WRITE);
 	return PTE_ACCESSED | (vma->flags & VM_EXEC ? 0 : PTE_NX) |
 	       (writable && (vma->flags & VM_WRITE) ? PTE_WRITE | PTE_DIRTY : 0);
 }
@@ -217,6 +218,7 @@ int fault_insert(struct mm *mm, vaddr_t addr, const void *data)
 		return -ENOMEM;
 	}
 	memcpy(page_address(&mm->machine->phys, page), data, PAGE_SIZE);
+	f.vma->written = true;
 	page->flags |= PAGE_FLAG(PG_uptodate) | PAGE_FLAG(PG_dirty);
 	rmap_new_anon(page, f.vma, addr);
 	fault_set(&f, addr, f.pte, page, fault_bits(f.vma, true) & ~PTE_ACCESSED);

@@ -72,7 +72,7 @@ enum fault_result fault_cow(struct fault *f);
 struct page *fault_alloc(struct fault *f);
 /* Writes the entry for a page and counts it. Takes the caller's reference over. */
 void fault_set(struct fault *f, vaddr_t addr, pte_t *pte, struct page *page, u64 bits);
-/* Entry bits of a fresh mapping of the area, writable or not. */
-u64 fault_bits(const struct vma *vma, bool writable);
+/* Entry bits of a fresh mapping of the area, writable or not; if so, notes it in the area. */
+u64 fault_bits(struct vma *vma, bool writable);
 
 #endif

@@ -22,6 +22,7 @@
 #include "store/state.h"
 #include "phys/phys.h"
 #include "space/mm.h"
+#include "space/unmap.h"
 #include "space/vma.h"
 #include "store/mapping.h"
 
@@ -36,19 +37,23 @@ static void anon_vma_drop(struct machine *m, struct anon_vma *anon)
 		kmem_cache_free(m->anon_vma_cache, anon);
 }
 
-/* The anon_vma of a neighbour that differs from this area in nothing that splits made. */
+/* Do the two, of which `low` ends where `high` begins, differ in nothing that mprotect changes? */
+static bool anon_compatible(const struct vma *low, const struct vma *high)
+{
+	return low->end == high->start && low->mapping == high->mapping &&
+	       !((low->flags ^ high->flags) & ~(u32)VM_ACCESS) &&
+	       vma_index(low, low->end) == high->pgoff;
+}
+
+/* The anon_vma of a neighbour, so that the two can merge one day. Linux: the next one first. */
 static struct anon_vma *neighbour_anon(const struct vma *vma)
 {
 	const struct vma *prev = vma_prev(vma);
 	const struct vma *next = vma_next(vma);
 
-	if (prev && prev->anon_vma && prev->end == vma->start && prev->mapping == vma->mapping &&
-	    vma_index(prev, prev->end) == vma->pgoff)
-		return prev->anon_vma;
-	if (next && next->anon_vma && vma->end == next->start && next->mapping == vma->mapping &&
-	    vma_index(vma, vma->end) == next->pgoff)
+	if (next && next->anon_vma && anon_compatible(vma, next))
 		return next->anon_vma;
-	return NULL;
+	return prev && prev->anon_vma && anon_compatible(prev, vma) ? prev->anon_vma : NULL;
 }
 
 int anon_vma_prepare(struct vma *vma)
@@ -110,6 +115,33 @@ void rmap_page_free(struct machine *m, struct page *page)
 	page->mapping = NULL;
 	anon->nr_pages--;
 	anon_vma_drop(m, anon);
+}
+
+void rmap_rehome_zeros(struct mm *mm, vaddr_t start, vaddr_t end, struct anon_vma *to, u64 index)
+{
+	struct machine *m = mm->machine;
+	vaddr_t addr = start;
+	pte_t *pte;
+
+	for (; (pte = table_next(&mm->table, &addr, end)); addr += PAGE_SIZE) {
+		struct page *page = NULL;
+
+		if (pte_present(*pte))
+			page = pfn_to_page(&m->phys, pte_pfn(*pte));
+		else if (swap_count(&m->swap, pte_slot(*pte)) == 1)
+			continue; /* in its slot alone: nothing names an anon_vma */
+		if (page && !page_is_anon(page))
+			continue;
+		if (!page || page->refcount != 1) { /* a relative, or the swap cache, knows it */
+			unmap_pages(mm, addr, addr + PAGE_SIZE);
+			continue;
+		}
+		to->nr_pages++;
+		page_anon_vma(page)->nr_pages--;
+		anon_vma_drop(m, page_anon_vma(page));
+		page->mapping = (void *)((uintptr_t)to | 1);
+		page->index = index + ((addr - start) >> PAGE_SHIFT);
+	}
 }
 
 void rmap_add(struct machine *m, struct page *page)

@@ -33,6 +33,12 @@ void rmap_new_anon(struct page *page, struct vma *vma, vaddr_t addr);
 /* The page forgets its anon_vma when it is freed. */
 void rmap_page_free(struct machine *m, struct page *page);
 
+/*
+ * Pages of [start, end), which hold nothing but zeros, become pages of another anon_vma (and, the
+ * first of them, of that index): those that no other entry maps. The rest is unmapped.
+ */
+void rmap_rehome_zeros(struct mm *mm, vaddr_t start, vaddr_t end, struct anon_vma *to, u64 index);
+
 /* One more, one less entry maps the page. Keeps mapcount and the machine's counters. */
 void rmap_add(struct machine *m, struct page *page);
 void rmap_remove(struct machine *m, struct page *page);

@@ -148,6 +148,7 @@ static struct vma *area_alloc(struct mm *mm, const struct vma_desc *d)
 			     .mm = mm,
 			     .flags = d->flags,
 			     .pgoff = d->pgoff,
+			     .written = d->written,
 			     .mapping = d->mapping };
 	list_init(&vma->anon_link);
 	list_init(&vma->mapping_link);
@@ -186,7 +187,24 @@ static struct vma_desc describe(const struct vma *vma)
 				  .flags = vma->flags,
 				  .pgoff = vma->pgoff,
 				  .mapping = vma->mapping,
-				  .anon_vma = vma->anon_vma };
+				  .anon_vma = vma->anon_vma,
+				  .written = vma->written };
+}
+
+/* Two that only their anon_vmas keep apart, which on Linux one of them would not have. */
+static void make_mergeable(struct vma *left, struct vma *right)
+{
+	struct vma *zeros = left->written ? right : left, *other = left->written ? left : right;
+	struct vma_desc d = describe(right);
+
+	if (!left->anon_vma || !right->anon_vma || left->anon_vma == right->anon_vma ||
+	    (left->written && right->written))
+		return;
+	d.anon_vma = NULL;
+	if (!mergeable(left, &d))
+		return;
+	rmap_rehome_zeros(zeros->mm, zeros->start, zeros->end, other->anon_vma, zeros->pgoff);
+	anon_vma_leave(zeros);
 }
 
 /* Makes `left` cover `right` too, and frees `right`. */
@@ -194,6 +212,7 @@ static void absorb(struct vma *left, struct vma *right)
 {
 	vaddr_t end = right->end;
 
+	left->written |= right->written;
 	if (right->anon_vma && !left->anon_vma)
 		anon_vma_join(left, right->anon_vma);
 	unlink_area(right);
@@ -201,23 +220,35 @@ static void absorb(struct vma *left, struct vma *right)
 	vma_resize(left, left->start, end);
 }
 
+enum merge {
+	MERGE_EQUAL, /* an area that is being filled: only where the anon_vma is right already */
+	MERGE_SETTLED,
+};
+
+/* One area of two neighbours, if they fit. */
+static bool merge_pair(struct vma *left, struct vma *right, enum merge how)
+{
+	struct vma_desc d;
+
+	if (!left || !right)
+		return false;
+	if (how == MERGE_SETTLED)
+		make_mergeable(left, right);
+	d = describe(right);
+	if (!mergeable(left, &d))
+		return false;
+	absorb(left, right);
+	return true;
+}
+
 /* Merges an area with both neighbours as far as they fit; the survivor. */
-static struct vma *merge_around(struct vma *vma)
+static struct vma *merge_around(struct vma *vma, enum merge how)
 {
 	struct vma *prev = vma_prev(vma);
-	struct vma *next;
-	struct vma_desc d = describe(vma);
 
-	if (prev && mergeable(prev, &d)) {
-		absorb(prev, vma);
+	if (merge_pair(prev, vma, how))
 		vma = prev;
-	}
-	next = vma_next(vma);
-	if (next) {
-		d = describe(next);
-		if (mergeable(vma, &d))
-			absorb(vma, next);
-	}
+	(void)merge_pair(vma, vma_next(vma), how);
 	return vma;
 }
 
@@ -232,14 +263,15 @@ struct vma *vma_add(struct mm *mm, const struct vma_desc *desc)
 	if (prev && mergeable(prev, desc)) {
 		if (desc->anon_vma && !prev->anon_vma)
 			anon_vma_join(prev, desc->anon_vma);
+		prev->written |= desc->written;
 		vma_resize(prev, prev->start, desc->end);
-		return merge_around(prev);
+		return merge_around(prev, MERGE_EQUAL);
 	}
 	vma = area_alloc(mm, desc);
 	if (!vma)
 		return NULL;
 	link_area(mm, vma);
-	return merge_around(vma);
+	return merge_around(vma, MERGE_EQUAL);
 }
 
 int vma_split(struct vma *vma, vaddr_t addr)
@@ -288,7 +320,7 @@ void vma_heal(struct mm *mm, vaddr_t addr)
 	struct vma *vma = vma_at(mm, addr);
 
 	if (vma && vma->start == addr)
-		(void)merge_around(vma);
+		(void)merge_around(vma, MERGE_SETTLED);
 }
 
 struct vma *vma_set_flags(struct vma *vma, u32 flags)
@@ -298,7 +330,7 @@ struct vma *vma_set_flags(struct vma *vma, u32 flags)
 	account(vma->mm, vma, -pages);
 	vma->flags = flags;
 	account(vma->mm, vma, pages);
-	return merge_around(vma);
+	return merge_around(vma, MERGE_SETTLED);
 }
 
 void vma_resize(struct vma *vma, vaddr_t start, vaddr_t end)

@@ -66,6 +66,11 @@ struct vma {
 	struct mapping *mapping; /* NULL: private anonymous; holds a reference */
 	struct list_head mapping_link; /* on mapping->areas */
 	struct anon_vma *anon_vma; /* NULL until a private page appears */
+	/*
+	 * A private page may be other than zero. Until then Linux maps its zero page and gives the
+	 * area no anon_vma; what areas merge, and where they move, depends on that.
+	 */
+	bool written;
 	struct list_head anon_link; /* on anon_vma->areas */
 	struct swap_ra swap_ra;
 	vaddr_t fault_next; /* where the last run of zero pages ended */
@@ -95,6 +100,7 @@ struct vma_desc {
 	u64 pgoff;
 	struct mapping *mapping; /* borrowed; the area takes its own reference */
 	struct anon_vma *anon_vma; /* normally NULL */
+	bool written; /* as that of the area */
 };
 
 /* The first area that ends above addr, or NULL. Linux: find_vma(). */

@@ -6,6 +6,7 @@
 #ifndef QUIRE_CMD_CMD_H
 #define QUIRE_CMD_CMD_H
 
+int cmd_ctl(int argc, char **argv);
 int cmd_malloc(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 

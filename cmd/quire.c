@@ -15,6 +15,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{ "ctl", cmd_ctl, "give an order to a running machine: its memory, compaction" },
 	{ "malloc", cmd_malloc, "run a program with Quire's malloc and see its heap" },
 	{ "run", cmd_run, "run a program on a machine with the RAM and swap that you give it" },
 };

@@ -62,6 +62,38 @@ static void add_swap(cJSON *root, const struct quire_report *r)
 	cJSON_AddNumberToObject(swap, "errors", (double)r->swap_errors);
 }
 
+static void add_nodes(cJSON *root, const struct quire_report *r)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "nodes");
+	unsigned int i;
+
+	for (i = 0; i < r->nr_nodes; i++) {
+		const struct quire_node *n = &r->node[i];
+		cJSON *o = cJSON_CreateObject();
+
+		cJSON_AddNumberToObject(o, "node", n->id);
+		cJSON_AddNumberToObject(o, "total_kb", (double)n->total_kb);
+		cJSON_AddNumberToObject(o, "free_kb", (double)n->free_kb);
+		cJSON_AddNumberToObject(o, "anon_kb", (double)n->anon_kb);
+		cJSON_AddNumberToObject(o, "file_kb", (double)n->file_kb);
+		cJSON_AddNumberToObject(o, "numa_hit", (double)n->numa_hit);
+		cJSON_AddNumberToObject(o, "numa_miss", (double)n->numa_miss);
+		cJSON_AddNumberToObject(o, "numa_foreign", (double)n->numa_foreign);
+		cJSON_AddNumberToObject(o, "numa_interleave", (double)n->numa_interleave);
+		cJSON_AddNumberToObject(o, "numa_local", (double)n->numa_local);
+		cJSON_AddNumberToObject(o, "numa_other", (double)n->numa_other);
+		cJSON_AddItemToArray(list, o);
+	}
+}
+
+static void add_actions(cJSON *root, const struct quire_report *r)
+{
+	cJSON *o = cJSON_AddObjectToObject(root, "actions");
+
+	cJSON_AddNumberToObject(o, "done", (double)r->actions_done);
+	cJSON_AddNumberToObject(o, "failed", (double)r->actions_failed);
+}
+
 static cJSON *oom_row(const struct quire_oom_row *w)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -128,6 +160,8 @@ int report_json(FILE *out, const struct quire_report *r, char **argv)
 	cJSON_AddNumberToObject(root, "processes", (double)r->processes);
 	cJSON_AddNumberToObject(root, "killed_at_end", (double)r->killed_at_end);
 	add_memory(root, r);
+	add_nodes(root, r);
+	add_actions(root, r);
 	add_counters(root, r);
 	add_swap(root, r);
 	add_oom(root, r);

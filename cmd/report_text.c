@@ -78,6 +78,41 @@ static void reclaim(FILE *out, const struct quire_report *r)
 			strerror(r->swap_errno));
 }
 
+static void nodes(FILE *out, const struct quire_report *r)
+{
+	char total[32], free_text[32];
+	unsigned int i;
+
+	for (i = 0; r->nr_nodes > 1 && i < r->nr_nodes; i++) {
+		const struct quire_node *n = &r->node[i];
+
+		fprintf(out,
+			"node %-11u %s, %s free; hit %" PRIu64 ", miss %" PRIu64
+			", foreign %" PRIu64 ",\n",
+			n->id, size_text(n->total_kb, total, sizeof(total)),
+			size_text(n->free_kb, free_text, sizeof(free_text)), n->numa_hit,
+			n->numa_miss, n->numa_foreign);
+		fprintf(out,
+			"                 interleave %" PRIu64 ", local %" PRIu64 ", other %" PRIu64
+			" pages\n",
+			n->numa_interleave, n->numa_local, n->numa_other);
+	}
+}
+
+static void migration(FILE *out, const struct quire_report *r)
+{
+	uint64_t moved = get(r, "pgmigrate_success"), failed = get(r, "pgmigrate_fail");
+
+	if (moved + failed)
+		fprintf(out,
+			"migration        %" PRIu64 " pages moved, %" PRIu64
+			" not; direct compaction %" PRIu64 " times, %" PRIu64 " with success\n",
+			moved, failed, get(r, "compact_stall"), get(r, "compact_success"));
+	if (r->actions_done + r->actions_failed)
+		fprintf(out, "orders           %" PRIu64 " done, %" PRIu64 " failed\n",
+			r->actions_done, r->actions_failed);
+}
+
 static void oom(FILE *out, const struct quire_report *r)
 {
 	unsigned int i, k;
@@ -181,6 +216,8 @@ void report_text(FILE *out, const struct quire_report *r, char **argv)
 	usage_line(out, "kernel objects", &r->kernel);
 	faults(out, r);
 	reclaim(out, r);
+	migration(out, r);
+	nodes(out, r);
 	calls(out, r);
 	if (r->host_mapped_kb)
 		fprintf(out,

@@ -13,6 +13,8 @@
 
 #include "cmd/cmd.h"
 #include "cmd/report.h"
+#include "cmd/topology.h"
+#include "plat/size.h"
 
 #define STATUS_EXPECT 124
 #define STATUS_ERROR  125
@@ -30,7 +32,14 @@ enum {
 	OPT_PROGRESS,
 	OPT_FAIL,
 	OPT_WAIT,
-	OPT_MALLOC
+	OPT_MALLOC,
+	OPT_NODES,
+	OPT_MACHINE,
+	OPT_MODEL,
+	OPT_MAX_MEM,
+	OPT_MOVABLE,
+	OPT_AT,
+	OPT_CONTROL
 };
 
 static const struct argp_option options[] = {
@@ -47,7 +56,7 @@ static const struct argp_option options[] = {
 	  "min_free_kbytes, watermark_scale_factor, watermark_boost_factor, "
 	  "overcommit_memory, "
 	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
-	  "oom_kill_allocating_task (repeatable)",
+	  "oom_kill_allocating_task, compaction_proactiveness (repeatable)",
 	  0 },
 	{ "wait", OPT_WAIT, NULL, 0,
 	  "when PROGRAM ends, wait for the processes that it left running; without this they are "
@@ -56,6 +65,18 @@ static const struct argp_option options[] = {
 	{ "malloc", OPT_MALLOC, NULL, 0,
 	  "the program uses Quire's malloc; QUIRE_MALLOC holds its settings, as for quire malloc",
 	  0 },
+	{ "nodes", OPT_NODES, "NxSIZE", 0, "NUMA nodes instead of --mem: 2x512M, or 512M,256M", 0 },
+	{ "machine", OPT_MACHINE, "FILE", 0,
+	  "nodes, holes, distances, CPUs from a file (docs/migrate.md)", 0 },
+	{ "memory-model", OPT_MODEL, "MODEL", 0, "flat (default), discontig or sparse", 0 },
+	{ "max-mem", OPT_MAX_MEM, "SIZE", 0, "how far memory added later may reach", 0 },
+	{ "movable", OPT_MOVABLE, "SIZE", 0,
+	  "zone Movable, which can go offline, at the top of each node", 0 },
+	{ "at", OPT_AT, "TIME:ORDER", 0,
+	  "do this while the program runs, for example "
+	  "2s:'offline 512M-640M' (repeatable); see quire ctl --help",
+	  0 },
+	{ "control", OPT_CONTROL, "SOCKET", 0, "take orders from quire ctl SOCKET", 0 },
 	{ "report", OPT_REPORT, "FILE", 0, "write the report to FILE instead of stderr", 1 },
 	{ "json", OPT_JSON, NULL, 0, "the report as JSON", 1 },
 	{ "quiet", 'q', NULL, 0, "no report", 1 },
@@ -88,48 +109,14 @@ static const char doc[] = "Runs PROGRAM, unmodified, with its memory in the page
 struct run {
 	struct quire_run_config config;
 	const char *report_path, *junit_path;
-	bool json, quiet, progress;
+	bool json, quiet, progress, mem_given;
 	struct expectation expect[EXPECT_MAX];
 	unsigned int nr_expect;
 };
 
-/* A size with K, M, G or T; false where it is none. */
-static bool parse_size(const char *text, uint64_t *bytes)
-{
-	char *end;
-	unsigned int shift = 0;
-
-	errno = 0;
-	*bytes = strtoull(text, &end, 10);
-	if (errno || end == text || !isdigit((unsigned char)*text))
-		return false;
-	switch (toupper((unsigned char)*end)) {
-	case 'T':
-		shift += 10; /* fall through */
-	case 'G':
-		shift += 10; /* fall through */
-	case 'M':
-		shift += 10; /* fall through */
-	case 'K':
-		shift += 10;
-		end++;
-		break;
-	default:
-		break;
-	}
-	if (shift && toupper((unsigned char)*end) == 'I')
-		end++;
-	if (toupper((unsigned char)*end) == 'B')
-		end++;
-	if (*end || *bytes > UINT64_MAX >> shift)
-		return false;
-	*bytes <<= shift;
-	return true;
-}
-
 static void want_size(struct argp_state *state, const char *name, const char *text, uint64_t *bytes)
 {
-	if (!parse_size(text, bytes))
+	if (!size_parse(text, bytes))
 		argp_failure(state, STATUS_ERROR, 0, "--%s %s: not a size; write for example 64M",
 			     name, text);
 }
@@ -175,6 +162,86 @@ static void set_failure(struct argp_state *state, struct run *r, const char *tex
 	r->config.fail.error = strcmp(name, "EIO") ? ENOSPC : EIO;
 }
 
+static void read_machine(struct argp_state *state, struct run *r, const char *path)
+{
+	char why[160];
+
+	r->config.topology.nr_ram = r->config.topology.nr_nodes = 0;
+	if (!topology_read(&r->config.topology, path, why, sizeof(why)))
+		argp_failure(state, STATUS_ERROR, 0, "--machine %s: %s", path, why);
+}
+
+static void add_action(struct argp_state *state, struct run *r, char *text)
+{
+	struct quire_action *action = &r->config.action[r->config.nr_actions];
+
+	if (r->config.nr_actions == QUIRE_ACTIONS_MAX || !topology_action(action, text))
+		argp_failure(state, STATUS_ERROR, 0,
+			     "--at %s: write for example --at 2s:'offline 512M-640M'", text);
+	/* By time; those of the same time as given. */
+	for (; action > r->config.action && action[-1].at_ms > action->at_ms; action--) {
+		struct quire_action later = action[-1];
+
+		action[-1] = *action;
+		*action = later;
+	}
+	r->config.nr_actions++;
+}
+
+/* What several options say together. */
+static void check_topology(struct argp_state *state, struct run *r)
+{
+	struct quire_topology *t = &r->config.topology;
+	char why[160];
+
+	if (!topology_check(t, why, sizeof(why)))
+		argp_failure(state, STATUS_ERROR, 0, "%s", why);
+	if (t->nr_ram && r->mem_given)
+		argp_failure(state, STATUS_ERROR, 0,
+			     "--mem and nodes: their sizes are the machine's");
+	if (t->nr_ram)
+		r->config.ram_bytes = topology_bytes(t);
+}
+
+static error_t parse_topology(int key, char *arg, struct argp_state *state)
+{
+	struct run *r = state->input;
+
+	switch (key) {
+	case OPT_NODES:
+		if (!topology_nodes(&r->config.topology, arg))
+			argp_failure(state, STATUS_ERROR, 0,
+				     "--nodes %s: write for example 2x512M or 512M,256M", arg);
+		break;
+	case OPT_MACHINE:
+		read_machine(state, r, arg);
+		break;
+	case OPT_MODEL:
+		if (!topology_model(&r->config.topology, arg))
+			argp_failure(state, STATUS_ERROR, 0,
+				     "--memory-model %s: flat, discontig or sparse", arg);
+		break;
+	case OPT_MAX_MEM:
+		want_size(state, "max-mem", arg, &r->config.topology.max_bytes);
+		break;
+	case OPT_MOVABLE:
+		want_size(state, "movable", arg, &r->config.topology.movable_bytes);
+		break;
+	case OPT_AT:
+		add_action(state, r, arg);
+		break;
+	case OPT_CONTROL:
+		r->config.control_path = arg;
+		break;
+	case ARGP_KEY_END:
+		check_topology(state, r);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct run *r = state->input;
@@ -182,6 +249,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'm':
 		want_size(state, "mem", arg, &r->config.ram_bytes);
+		r->mem_given = true;
 		break;
 	case 's':
 		want_size(state, "swap", arg, &r->config.swap_bytes);
@@ -240,7 +308,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			     "which program? quire run [OPTIONS] -- PROGRAM ARGS...");
 		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_topology(key, arg, state);
 	}
 	return 0;
 }

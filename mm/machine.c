@@ -90,6 +90,55 @@ bool machine_tick(struct machine *m)
 	return kswapd_step(m) || kcompactd_step(m);
 }
 
+int machine_online(struct machine *m, pfn_t start, u64 nr, enum online_type type)
+{
+	struct phys *phys = &m->phys;
+	unsigned int nid;
+	int err;
+
+	if (!pfn_valid(phys, start))
+		return -EINVAL;
+	nid = pfn_zone(phys, start)->nid;
+	if ((pfn_zone(phys, start)->type == ZONE_MOVABLE) != (type == ONLINE_MOVABLE)) {
+		/* It changes its zone: as if it were plugged in anew. */
+		if (phys->model == MEMORY_DISCONTIG)
+			return -EINVAL;
+		err = memory_remove(phys, start, nr);
+		if (!err)
+			err = memory_add(phys, start, nr, nid, type);
+		if (err)
+			return err == -EBUSY ? -EINVAL : err;
+	}
+	return memory_online(phys, start, nr);
+}
+
+pfn_t machine_unmovable(struct machine *m, pfn_t start, u64 nr)
+{
+	struct phys *phys = &m->phys;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr && pfn < phys->max_pages; pfn++) {
+		const struct page *page;
+
+		if (!pfn_valid(phys, pfn) || pfn_is_free(phys, pfn))
+			continue;
+		page = pfn_to_page(phys, pfn);
+		if (page->refcount > 0 && (!page_test(page, PG_lru) || page_test(page, PG_pinned)))
+			return pfn;
+	}
+	return PFN_NONE;
+}
+
+int machine_offline(struct machine *m, pfn_t start, u64 nr)
+{
+	/* Empty slabs and files that nobody uses need not be in the way. */
+	mapping_prune(m);
+	(void)kmem_reap(&m->phys);
+	if (machine_unmovable(m, start, nr) != PFN_NONE)
+		return -EBUSY;
+	return memory_offline(&m->phys, start, nr);
+}
+
 /* A knob that is a plain number: its place and its limit. */
 struct knob {
 	const char *name;

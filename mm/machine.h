@@ -6,6 +6,7 @@
 #ifndef QUIRE_MACHINE_H
 #define QUIRE_MACHINE_H
 
+#include "phys/hotplug.h"
 #include "store/state.h"
 
 /* What a machine is made of. */
@@ -29,6 +30,23 @@ bool machine_tick(struct machine *m);
 
 /* Sets a knob of /proc/sys/vm by name: 0, -ENOENT or -EINVAL. */
 must_use int machine_set_knob(struct machine *m, const char *name, u64 value);
+
+/*
+ * Frames [start, start + nr) that are offline go to the allocator, in the zone that the address
+ * calls for or in zone Movable. 0; -EINVAL: not offline, or not whole pageblocks (sections of
+ * SPARSEMEM, where the zone changes). Linux: /sys/devices/system/memory/memoryN/state.
+ */
+must_use int machine_online(struct machine *m, pfn_t start, u64 nr, enum online_type type);
+/*
+ * Moves everything out of the frames and takes them from the allocator, while programs run. 0;
+ * -EBUSY: something cannot move, or has nowhere to go; -EINVAL.
+ */
+must_use int machine_offline(struct machine *m, pfn_t start, u64 nr);
+/*
+ * The first frame of the range that is in use and cannot be moved; PFN_NONE: there is none. Linux:
+ * has_unmovable_pages().
+ */
+pfn_t machine_unmovable(struct machine *m, pfn_t start, u64 nr);
 
 /* Panics unless the conservation laws of the whole machine hold. */
 void machine_check(struct machine *m);

@@ -29,10 +29,50 @@ struct quire_failure {
 	int error;
 };
 
+#define QUIRE_NODES_MAX	  64
+#define QUIRE_RAM_MAX	  128
+#define QUIRE_CPUS_MAX	  64
+#define QUIRE_ACTIONS_MAX 64
+
+/* RAM at [start, start + bytes) of a node; multiples of 2 MiB. */
+struct quire_ram {
+	uint64_t start, bytes;
+	unsigned int node;
+};
+
+/* How the machine finds the struct page of a frame. */
+enum quire_memory_model { QUIRE_FLATMEM, QUIRE_DISCONTIGMEM, QUIRE_SPARSEMEM };
+
+/* How the machine is built. All zero: `ram_bytes` in one piece, on one node with one CPU. */
+struct quire_topology {
+	struct quire_ram ram[QUIRE_RAM_MAX]; /* ascending; what is between are holes */
+	unsigned int nr_ram;
+	unsigned int nr_nodes; /* 0: as many as `ram` names */
+	uint8_t distance[QUIRE_NODES_MAX][QUIRE_NODES_MAX]; /* [0][0] 0: 10 and 20 */
+	unsigned int nr_cpus; /* 0: one for each node */
+	uint8_t cpu_node[QUIRE_CPUS_MAX]; /* node of each CPU, where nr_cpus is not 0 */
+	enum quire_memory_model model;
+	uint64_t max_bytes; /* end of what hot-added memory may reach; 0: nothing is added */
+	uint64_t movable_bytes; /* zone Movable, at the top of each node (movablecore=) */
+};
+
+/*
+ * What quire_run() does while the program runs, `at_ms` after the machine's boot: a command of
+ * docs/migrate.md, such as "offline 512M-640M". What fails is said on stderr and counted.
+ */
+struct quire_action {
+	uint64_t at_ms;
+	const char *command;
+};
+
 struct quire_report;
 
 struct quire_run_config {
-	uint64_t ram_bytes;
+	uint64_t ram_bytes; /* of all of topology.ram, where that is given */
+	struct quire_topology topology;
+	struct quire_action action[QUIRE_ACTIONS_MAX]; /* by time */
+	unsigned int nr_actions;
+	const char *control_path; /* a socket for `quire ctl`; NULL: none */
 	uint64_t swap_bytes; /* 0: no swap */
 	const char *swap_path; /* NULL: a file without a name in $TMPDIR or /var/tmp */
 	bool swap_direct; /* past the host's page cache, at the speed of its disk */
@@ -80,17 +120,29 @@ struct quire_oom {
 	struct quire_oom_row row[32]; /* highest points first */
 };
 
+/* One NUMA node; numa_* as numastat(8) prints them. */
+struct quire_node {
+	unsigned int id;
+	uint64_t total_kb, free_kb; /* of what is online */
+	uint64_t anon_kb, file_kb; /* on its LRU lists: anonymous and shared memory; page cache */
+	uint64_t numa_hit, numa_miss, numa_foreign, numa_interleave, numa_local, numa_other;
+};
+
 /* What a run did. Everything is owned by the report. */
 struct quire_report {
 	int status; /* as waitpid() gives it */
 	double wall_s, user_s, sys_s, inside_s;
-	uint64_t ram_kb, swap_kb, free_kb;
+	uint64_t ram_kb; /* at the end */
+	uint64_t swap_kb, free_kb;
 	struct quire_usage anon, file, pagetables, kernel;
 	uint64_t swap_now_kb, swap_peak_kb, swap_errors;
 	int swap_errno; /* of the last failure */
 	uint64_t host_mapped_kb; /* shared file mappings, which the host's page cache holds */
 	uint64_t processes, killed_at_end;
 	uint64_t agent_trips, agent_commands;
+	uint64_t actions_done, actions_failed; /* orders, scheduled or over the socket */
+	unsigned int nr_nodes;
+	struct quire_node *node;
 	unsigned int nr_counters;
 	struct quire_counter *counter;
 	unsigned int nr_calls;

@@ -180,7 +180,7 @@ static bool copy_run(struct fault *f)
 	unsigned int nr = copy_extent(f), order = log2_ceil(nr), i;
 	struct page *copy = NULL;
 
-	if (nr > 1 && anon_vma_prepare(f->vma) == 0)
+	if (nr > 1)
 		copy = alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, order);
 	if (!copy) {
 		f->start = f->addr;
@@ -210,18 +210,42 @@ static bool copy_run(struct fault *f)
 	return true;
 }
 
+/*
+ * A page for the copy. The copy of a pinned page is pinned, because the host writes at this address
+ * in both address spaces, and such pages keep out of zone Movable.
+ */
+static struct page *alloc_copy(struct fault *f, const struct page *page)
+{
+	struct page *copy;
+
+	if (!page_test(page, PG_pinned))
+		return fault_alloc(f);
+	copy = alloc_pages(&f->mm->machine->phys, GFP_HIGHUSER, 0);
+	if (copy) {
+		page_prepare(copy);
+		page_set(copy, PG_pinned);
+	}
+	return copy;
+}
+
 static enum fault_result copy_page(struct fault *f, struct page *page)
 {
 	struct machine *m = f->mm->machine;
 	struct page *copy;
 	enum fault_result r = FAULT_DONE;
 	bool movable = m->mmu->can_replace(f->mm);
+	int err;
 
-	if (movable && copy_run(f))
-		return FAULT_DONE;
 	/* The entry still holds it: reclaim and migration leave a page with an extra user alone. */
 	page->refcount++;
-	copy = anon_vma_prepare(f->vma) < 0 ? NULL : fault_alloc(f);
+	err = anon_vma_prepare(f->vma);
+	page->refcount--;
+	if (err)
+		return FAULT_OOM;
+	if (movable && copy_run(f))
+		return FAULT_DONE;
+	page->refcount++;
+	copy = alloc_copy(f, page);
 	page->refcount--;
 	if (!copy)
 		return FAULT_OOM;

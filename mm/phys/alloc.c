@@ -60,8 +60,11 @@ enum migratetype gfp_migratetype(gfp_t gfp)
 static void count_alloc(const struct request *req, struct pcp *pcp)
 {
 	pcp->allocated += (u64)1 << req->order;
-	if (pcp->zone->nid != req->nid)
+	if (pcp->zone->nid != req->nid) {
 		pcp->numa_miss += (u64)1 << req->order;
+		stat_add_atomic(&req->phys->nodes[req->nid]->stat, NUMA_FOREIGN,
+				(u64)1 << req->order);
+	}
 	if (pcp->zone->nid != req->phys->cpu_node[req->cpu])
 		pcp->numa_other += (u64)1 << req->order;
 }

@@ -63,6 +63,8 @@ static int add_maps(struct phys *phys, pfn_t start, u64 nr)
 	    !is_aligned(nr, SECTION_PAGES))
 		return -PHYS_EINVAL;
 	for (pfn = start; pfn < start + nr; pfn += SECTION_PAGES) {
+		if (phys->sections[pfn / SECTION_PAGES]) /* boot's, which stayed */
+			continue;
 		map = alloc_pages_exact(phys, bytes, GFP_KERNEL | __GFP_ZERO);
 		if (!map)
 			return -PHYS_ENOMEM;
@@ -71,11 +73,14 @@ static int add_maps(struct phys *phys, pfn_t start, u64 nr)
 	return 0;
 }
 
+/* Those that boot made stay: they lie in reserved frames. */
 static void remove_maps(struct phys *phys, pfn_t start, u64 nr)
 {
 	pfn_t pfn;
 
 	for (pfn = start; phys->model == MEMORY_SPARSE && pfn < start + nr; pfn += SECTION_PAGES) {
+		if (page_test(virt_to_page(phys, phys->sections[pfn / SECTION_PAGES]), PG_reserved))
+			continue;
 		free_pages_exact(phys, phys->sections[pfn / SECTION_PAGES],
 				 SECTION_PAGES * sizeof(struct page));
 		phys->sections[pfn / SECTION_PAGES] = NULL;
@@ -238,6 +243,9 @@ int memory_remove(struct phys *phys, pfn_t start, u64 nr)
 	int error = -PHYS_EBUSY;
 	pfn_t pfn;
 
+	if (phys->model == MEMORY_SPARSE &&
+	    (!is_aligned(start, SECTION_PAGES) || !is_aligned(nr, SECTION_PAGES)))
+		return -PHYS_EINVAL;
 	lock_take(&phys->hotplug_lock);
 	if (is_range_ok(phys, start, nr) && is_offline(phys, start, nr)) {
 		/* Spans keep their ends: what lies between is a hole like any other. */

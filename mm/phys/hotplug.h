@@ -33,7 +33,10 @@ int must_use memory_add(struct phys *phys, pfn_t start, u64 nr, unsigned nid,
 int must_use memory_online(struct phys *phys, pfn_t start, u64 nr);
 /* Empty frames of one zone and take them from it. 0; -EBUSY: something cannot move; -EINVAL. */
 int must_use memory_offline(struct phys *phys, pfn_t start, u64 nr);
-/* Make offline frames a hole; the caller may unmap them. 0 or -EBUSY: not offline. */
+/*
+ * Make offline frames a hole; the caller may unmap them. 0; -EBUSY: not offline; -EINVAL: not whole
+ * sections of SPARSEMEM.
+ */
 int must_use memory_remove(struct phys *phys, pfn_t start, u64 nr);
 
 #endif

@@ -49,7 +49,7 @@ struct node {
 	struct zonelist zonelist[MAX_NR_ZONES];
 	struct page *mem_map; /* (C) DISCONTIGMEM: the node's own map; NULL otherwise */
 	struct lruvec lruvec; /* (L) */
-	struct vm_stat stat; /* the caller's lock; the allocator does not write it */
+	struct vm_stat stat; /* the caller's lock; the allocator adds numa_foreign, atomically */
 	/* set by the allocator when a zone here is below low, cleared by kswapd */
 	u32 kswapd_wanted;
 	u32 kswapd_order; /* largest order wanted since cleared */

@@ -7,10 +7,8 @@
 #include "phys/buddy.h"
 #include "phys/pcp.h"
 
-static void sync_pcp(struct phys *phys, const struct zone *zone, const struct pcp *pcp)
+static void sync_pcp(struct vm_stat *stat, const struct zone *zone, const struct pcp *pcp)
 {
-	struct vm_stat *stat = &phys->stat;
-
 	stat_add(stat, (enum vm_stat_item)(PGALLOC_DMA + zone->type), pcp->allocated);
 	stat_add(stat, PGFREE, pcp->freed);
 	stat_add(stat, NUMA_HIT, pcp->allocated - pcp->numa_miss);
@@ -20,6 +18,22 @@ static void sync_pcp(struct phys *phys, const struct zone *zone, const struct pc
 	stat_add(stat, NUMA_OTHER, pcp->numa_other);
 }
 
+/* Adds what a zone has counted, even if its memory is offline by now. */
+static void sync_zone(struct vm_stat *stat, struct zone *zone)
+{
+	unsigned cpu;
+
+	if (!zone->pcp)
+		return;
+	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
+		lock_take(&zone->pcp[cpu]->lock);
+		sync_pcp(stat, zone, zone->pcp[cpu]);
+		lock_give(&zone->pcp[cpu]->lock);
+	}
+	stat_add(stat, NR_FREE_PAGES, zone_free_pages(zone));
+	stat_add(stat, NR_FREE_CMA, zone->nr_free_cma);
+}
+
 void phys_stat_sync(struct phys *phys)
 {
 	static const enum vm_stat_item ours[] = { PGALLOC_DMA,	PGALLOC_DMA32,	 PGALLOC_NORMAL,
@@ -27,20 +41,28 @@ void phys_stat_sync(struct phys *phys)
 						  NUMA_HIT,	NUMA_MISS,	 NUMA_FOREIGN,
 						  NUMA_LOCAL,	NUMA_OTHER,	 NR_FREE_PAGES,
 						  NR_FREE_CMA };
-	struct zone *zone;
-	unsigned nid, type, cpu, i;
+	unsigned nid, type, i;
 
 	for (i = 0; i < array_size(ours); i++)
 		phys->stat.v[ours[i]] = 0;
-	for_each_zone(phys, nid, type, zone) {
-		stat_add(&phys->stat, NR_FREE_PAGES, zone_free_pages(zone));
-		stat_add(&phys->stat, NR_FREE_CMA, zone->nr_free_cma);
-		for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
-			lock_take(&zone->pcp[cpu]->lock);
-			sync_pcp(phys, zone, zone->pcp[cpu]);
-			lock_give(&zone->pcp[cpu]->lock);
-		}
+	for (nid = 0; nid < phys->nr_nodes; nid++)
+		for (type = 0; phys->nodes[nid] && type < MAX_NR_ZONES; type++)
+			sync_zone(&phys->stat, &phys->nodes[nid]->zones[type]);
+}
+
+void phys_node_stat(struct phys *phys, unsigned nid, struct vm_stat *stat)
+{
+	struct node *node = phys->nodes[nid];
+	unsigned type;
+
+	memset(stat, 0, sizeof(*stat));
+	for (type = 0; type < MAX_NR_ZONES; type++) {
+		sync_zone(stat, &node->zones[type]);
+		if (node->zones[type].pcp)
+			stat_add(stat, NR_FREE_PAGES, zone_pcp_pages(&node->zones[type]));
 	}
+	stat->v[NUMA_FOREIGN] = node->stat.v[NUMA_FOREIGN];
+	stat->v[NUMA_INTERLEAVE] = node->stat.v[NUMA_INTERLEAVE];
 }
 
 u64 nr_free_pages(struct phys *phys)

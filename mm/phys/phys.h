@@ -182,6 +182,11 @@ void phys_shutdown(struct phys *phys);
  */
 void phys_stat_sync(struct phys *phys);
 /*
+ * What is counted by node: nr_free_pages (per-CPU lists included) and numa_*; numa_foreign counts
+ * on the node that was wanted. Linux: /sys/devices/system/node/nodeN/numastat.
+ */
+void phys_node_stat(struct phys *phys, unsigned nid, struct vm_stat *stat);
+/*
  * Frames in free blocks and on per-CPU lists, of all zones. Linux: nr_free_pages() plus the lists.
  */
 u64 nr_free_pages(struct phys *phys);

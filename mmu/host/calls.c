@@ -543,6 +543,7 @@ static void answer(struct host *h, struct proc *p, const struct deferred *n)
 
 	if (p->limits_stale)
 		proc_read_limits(p);
+	h->cpu = p->space->cpu;
 	ret = e ? e->handle(&r) : NATIVE;
 	if (ret == LATER && h->nr_later < DEFERRED_MAX)
 		h->later[h->nr_later++] = *n;

@@ -37,6 +37,7 @@ static void begin_takeover(struct proc *p, const struct deferred *n, struct spac
 bool enter_process(struct proc *p, const struct deferred *n)
 {
 	bool exec = n->nr == SYS_execve || n->nr == SYS_execveat;
+	unsigned int cpu = p->space ? p->space->cpu : 0;
 	struct host *h = p->host;
 	struct mm *mm;
 
@@ -54,7 +55,8 @@ bool enter_process(struct proc *p, const struct deferred *n)
 				kill(p->pid, SIGKILL);
 				return true;
 			}
-			begin_takeover(p, n, space_create(h, mm));
+			space_create(h, mm)->cpu = cpu;
+			begin_takeover(p, n, space_of(mm));
 			return true;
 		}
 		if (p->exec_pending == n->pid)

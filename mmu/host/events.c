@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "fault/fault.h"
+#include "mmu/host/control.h"
 #include "mmu/host/host.h"
 #include "mmu/host/shadow.h"
 #include "reclaim/reclaim.h"
@@ -127,6 +128,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 		return;
 	addr &= PAGE_MASK;
 	s->fault_addr = addr;
+	s->host->cpu = s->cpu;
 	s->woken = false;
 	sh = shadow_find(s, addr);
 	if (sh && !(flags & UFFD_PAGEFAULT_FLAG_WP))
@@ -352,6 +354,8 @@ static void dispatch(struct host *h, const struct epoll_event *ev)
 		handle_messages(ptr);
 	else if (ev->data.u64 == 0)
 		handle_notification(h);
+	else if (ev->data.u64 == CONTROL_EVENT)
+		control_accept(h);
 	else
 		handle_signal(h);
 }
@@ -397,10 +401,8 @@ int host_loop(struct host *h)
 
 	h->next_sample_ns = 0;
 	while (!ended(h)) {
-		int n = epoll_wait(h->epoll_fd, ev, array_size(ev),
-				   more		? 0
-				   : h->newborn ? 20
-						: 200);
+		int idle_ms = control_tick(h, h->newborn ? 20 : 200);
+		int n = epoll_wait(h->epoll_fd, ev, array_size(ev), more ? 0 : idle_ms);
 		u64 start = now_ns();
 
 		if (n < 0 && errno != EINTR)

@@ -48,6 +48,7 @@ struct space {
 	struct host *host; /* (C) */
 	struct mm *mm; /* (C) */
 	int uffd; /* -1 before it is known */
+	unsigned int cpu; /* of the machine: where its process runs */
 	int slot; /* of the comm block; -1 without agent */
 	struct comm *comm; /* NULL without agent */
 	void *root; /* shadow of what is mapped, four levels; leaves are struct leaf */
@@ -129,7 +130,8 @@ struct host {
 	int ram_fd, code_fd;
 	int uffd_dev; /* /dev/userfaultfd, or -1 where the host has none */
 	u8 *ram;
-	u64 ram_bytes;
+	u64 ram_bytes; /* length of the RAM file */
+	u64 ram_max_bytes; /* that it may reach */
 	u8 *comm_base;
 	u8 slot_used[COMM_SLOTS];
 	int notify_fd, epoll_fd, signal_fd;
@@ -160,6 +162,11 @@ struct host {
 	u64 next_sample_ns, next_progress_ns, start_ns;
 	const struct quire_run_config *config;
 	pid_t supervisor;
+	int control_fd; /* -1: none */
+	unsigned int cpu; /* of the machine, on which what is being answered runs */
+	unsigned int forks; /* so far: children are dealt out to the CPUs in turn */
+	unsigned int next_action; /* of the config */
+	u64 actions_done, actions_failed;
 	struct flat *report; /* of report.c */
 	void (*on_sample)(struct host *h);
 };

@@ -29,11 +29,13 @@
 /* The report as it crosses from the manager to the supervisor: one flat piece of shared memory. */
 struct flat {
 	bool complete;
+	bool has_socket; /* which the supervisor removes at the end */
 	int own_error; /* exit status of an error of ours */
 	struct quire_report report;
 	struct quire_counter counter[NR_VM_STAT];
 	struct quire_call call[CALL_STATS];
 	struct quire_oom oom[OOM_KILLS];
+	struct quire_node node[MAX_NUMNODES];
 };
 
 static void fill_row(struct quire_oom_row *to, const struct oom_row *from)
@@ -89,6 +91,36 @@ static void fill_calls(struct flat *f, const struct host *h)
 						     h->call[nr].ns, h->call[nr].refused };
 }
 
+static void fill_nodes(struct flat *f, struct phys *phys)
+{
+	unsigned int nid;
+
+	f->report.nr_nodes = 0;
+	for (nid = 0; nid < phys->nr_nodes; nid++) {
+		const u64 *lru = phys->nodes[nid]->lruvec.nr;
+		struct vm_stat s;
+		u64 managed = 0;
+		int type;
+
+		phys_node_stat(phys, nid, &s);
+		for (type = 0; type < MAX_NR_ZONES; type++)
+			managed += phys->nodes[nid]->zones[type].managed_pages;
+		f->node[f->report.nr_nodes++] = (struct quire_node){
+			.id = nid,
+			.total_kb = managed * 4,
+			.free_kb = s.v[NR_FREE_PAGES] * 4,
+			.anon_kb = (lru[LRU_INACTIVE_ANON] + lru[LRU_ACTIVE_ANON]) * 4,
+			.file_kb = (lru[LRU_INACTIVE_FILE] + lru[LRU_ACTIVE_FILE]) * 4,
+			.numa_hit = s.v[NUMA_HIT],
+			.numa_miss = s.v[NUMA_MISS],
+			.numa_foreign = s.v[NUMA_FOREIGN],
+			.numa_interleave = s.v[NUMA_INTERLEAVE],
+			.numa_local = s.v[NUMA_LOCAL],
+			.numa_other = s.v[NUMA_OTHER],
+		};
+	}
+}
+
 static struct quire_usage usage_of(u64 peak, u64 sum, u64 now, u64 samples)
 {
 	return (struct quire_usage){ peak * 4, samples ? sum * 4 / samples : 0, now * 4 };
@@ -111,7 +143,7 @@ static void fill_report(struct flat *f, struct host *h)
 
 	r->wall_s = (double)(now_ns() - h->start_ns) / 1e9;
 	r->inside_s = (double)h->busy_ns / 1e9;
-	r->ram_kb = h->ram_bytes >> 10;
+	r->ram_kb = m->phys.present_pages * 4;
 	r->swap_kb = swap_total(&m->swap) * 4;
 	r->free_kb = nr_free_pages(&m->phys) * 4;
 	r->swap_now_kb = m->swap.used * 4;
@@ -122,10 +154,14 @@ static void fill_report(struct flat *f, struct host *h)
 	r->processes = h->procs_seen;
 	r->agent_trips = h->agent_trips;
 	r->agent_commands = h->agent_commands;
+	r->actions_done = h->actions_done;
+	r->actions_failed = h->actions_failed;
 	fill_usage(r, h);
+	fill_nodes(f, &m->phys);
 	fill_counters(f, m);
 	fill_calls(f, h);
 	fill_oom(f, m);
+	r->node = f->node;
 	r->counter = f->counter;
 	r->call = f->call;
 	r->oom = f->oom;
@@ -172,6 +208,7 @@ static void run_manager(const struct quire_run_config *c, struct flat *f)
 {
 	struct host *h = host_create(c);
 
+	f->has_socket = c->control_path;
 	set_knobs(h, c);
 	file_fail_at(c->fail.reads, c->fail.writes, c->fail.error);
 	h->report = f;
@@ -222,8 +259,10 @@ static int keep_report(const struct flat *f, struct quire_report *report)
 	report->counter = malloc(sizeof(f->counter));
 	report->call = malloc(sizeof(f->call));
 	report->oom = malloc(sizeof(f->oom));
-	if (!report->counter || !report->call || !report->oom)
+	report->node = malloc(sizeof(f->node));
+	if (!report->counter || !report->call || !report->oom || !report->node)
 		return 125;
+	memcpy(report->node, f->node, sizeof(f->node));
 	memcpy(report->counter, f->counter, sizeof(f->counter));
 	memcpy(report->call, f->call, sizeof(f->call));
 	memcpy(report->oom, f->oom, sizeof(f->oom));
@@ -251,6 +290,8 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 		run_manager(config, f);
 	}
 	status = supervise(manager);
+	if (f->has_socket)
+		unlink(config->control_path);
 	if (WIFSIGNALED(status)) {
 		fprintf(stderr,
 			"quire: the manager was ended by signal %d; all its programs are gone\n",
@@ -287,6 +328,8 @@ static bool report_number(const struct quire_report *r, const char *name, uint64
 		{ "swap_errors", r->swap_errors },
 		{ "processes", r->processes },
 		{ "killed_at_end", r->killed_at_end },
+		{ "actions_done", r->actions_done },
+		{ "actions_failed", r->actions_failed },
 	};
 	unsigned int i;
 
@@ -323,5 +366,6 @@ void quire_report_free(struct quire_report *r)
 	free(r->counter);
 	free(r->call);
 	free(r->oom);
+	free(r->node);
 	*r = (struct quire_report){ 0 };
 }

@@ -450,10 +450,10 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 	struct vma *vma = vma_at(s->mm, addr);
 
 	addr &= PAGE_MASK;
-	if (kind == BAD_BUS && vma) /* beyond the RAM file, not registered: a native SIGBUS */
+	if (kind == BAD_BUS && vma) /* where no RAM ever is, not registered: a native SIGBUS */
 		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
 			   MAP_FIXED | MAP_SHARED, s->comm ? (u64)s->comm->ram_fd : 0,
-			   s->host->ram_bytes);
+			   s->host->ram_max_bytes);
 	else if (kind == BAD_ACCERR && vma)
 		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
 			   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (u64)-1, 0);
@@ -519,6 +519,7 @@ struct space *space_fork(struct space *parent, struct mm *child)
 {
 	struct space *s = space_create(parent->host, child);
 
+	s->cpu = ++s->host->forks % s->host->machine.phys.nr_cpus;
 	shadow_copy(s, parent);
 	memcpy(s->pinned, parent->pinned, sizeof(s->pinned));
 	s->nr_pinned = parent->nr_pinned;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "mmu/host/cleanup.h"
+#include "mmu/host/control.h"
 #include "mmu/host/file.h"
 #include "mmu/host/host.h"
 
@@ -159,6 +160,7 @@ struct host *host_create(const struct quire_run_config *c)
 	struct machine_config mc = {
 		.mmu = &host_mmu_ops, .ops = &ops, .seed = c->seed, .owner = h
 	};
+	struct memory_layout_config layout;
 	u64 code_bytes = COMM_FILE_OFFSET + COMM_SLOTS * COMM_SIZE;
 	int i, err;
 
@@ -169,25 +171,24 @@ struct host *host_create(const struct quire_run_config *c)
 	h->supervisor = getppid();
 	h->manager = getpid();
 	h->start_ns = now_ns();
-	h->ram_bytes = c->ram_bytes & PAGE_MASK;
 	list_init(&h->spaces);
 	for (i = 0; i < PROC_HASH; i++) {
 		list_init(&h->proc_hash[i]);
 		list_init(&h->tid_hash[i]);
 	}
+	memory_describe(h, &layout);
 	h->ram_fd = make_memory_file("quire-ram", h->ram_bytes);
-	h->ram = map_file(h->ram_fd, h->ram_bytes, 0);
+	h->ram = map_file(h->ram_fd, h->ram_max_bytes, 0);
 	h->code_fd = make_memory_file("quire-agent", code_bytes);
 	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text),
 		   0) < 0)
 		host_fail("cannot write the agent's code: %s", strerror(errno));
 	h->uffd_dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	h->comm_base = map_file(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
-	mc.phys = (struct phys_config){ .ram = h->ram,
-					.nr_pages = h->ram_bytes >> PAGE_SHIFT,
-					.ram_content = RAM_ZEROED,
-					.log = log_boot,
-					.arg = h };
+	mc.phys = layout.phys;
+	mc.phys.ram = h->ram;
+	mc.phys.log = log_boot;
+	mc.phys.arg = h;
 	if (c->swap_bytes) {
 		mc.swap_dev = file_device(open_swap(c));
 		mc.swap_pages = (c->swap_bytes >> PAGE_SHIFT) + 1;
@@ -197,6 +198,7 @@ struct host *host_create(const struct quire_run_config *c)
 		host_fail("a machine with %llu KiB of RAM cannot boot: %s; give it more with --mem",
 			  (unsigned long long)h->ram_bytes >> 10, strerror(-err));
 	open_events(h);
+	control_open(h);
 	herd_start(h);
 	return h;
 }
@@ -295,7 +297,8 @@ void host_destroy(struct host *h)
 		space_destroy(s);
 	cleanup_descendants();
 	machine_shutdown(&h->machine);
-	munmap(h->ram, h->ram_bytes);
+	control_close(h);
+	munmap(h->ram, h->ram_max_bytes);
 	close(h->ram_fd);
 	close(h->code_fd);
 	if (h->uffd_dev >= 0)

@@ -191,11 +191,12 @@ class Bench:
         return run
 
     def on_quire(self, argv, mem_kb=65536, swap_kb=524288, flags=(), outputs=(), env=None,
-                 timeout=None, fresh=True):
+                 timeout=None, fresh=True, nodes=False):
+        """With nodes, the flags say what RAM the machine has."""
         report = os.path.join(self.tmp, 'report.json')
         if os.path.exists(report):
             os.unlink(report)
-        command = [self.quire, 'run', '--mem', f'{mem_kb}K',
+        command = [self.quire, 'run', *([] if nodes else ['--mem', f'{mem_kb}K']),
                    '--swap', f'{swap_kb}K' if swap_kb else '0',
                    '--report', report, '--json', *self.options.quire_arg, *flags, '--', *argv]
         run = self.launch(command, outputs, env, timeout, fresh)

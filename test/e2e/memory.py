@@ -1,0 +1,231 @@
+"""memory.py - memory that moves, comes and goes, and has nodes, while programs run on it.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import subprocess
+import time
+
+from harness import check, expect, expect_status, same
+
+MIB = '24'          # of the pattern program
+
+
+def pattern(bench, seconds, mem_kb, *flags, swap_kb=262144):
+    """Runs the pattern program natively and on Quire with these flags; the run on Quire."""
+    program = [bench.compile('pattern'), MIB, seconds]
+    native = bench.native(program[:2] + ['0.3'])
+    run = bench.on_quire(program, mem_kb, swap_kb, flags)
+    same(native, run)
+    return run
+
+
+def orders(*pairs):
+    return [word for when, what in pairs for word in ('--at', f'{when}ms:{what}')]
+
+
+def expect_orders(run, done, failed=0):
+    got = run.report['actions']
+    expect(got == {'done': done, 'failed': failed}, f'orders: {got}: {run.stderr.decode()[-400:]}')
+
+
+@check('migrate-compact')
+def compact(bench):
+    """all zones are compacted again and again under a program with threads and children"""
+    run = pattern(bench, '2', 98304, *orders(*((200 + 150 * i, 'compact') for i in range(10))))
+    expect_orders(run, 10)
+    moved = run.counter('pgmigrate_success')
+    expect(moved > 1000, f'only {moved} pages moved')
+    expect(run.counter('compact_migrate_scanned') >= moved, 'moved more than was scanned')
+    expect(run.counter('compact_isolated') >= moved, 'moved more than was isolated')
+    return f'{moved} pages moved, {run.counter("pgmigrate_fail")} not'
+
+
+@check('migrate-swap')
+def compact_with_swap(bench):
+    """compaction while the same pages go to swap and come back"""
+    run = pattern(bench, '2', 28672, *orders(*((200 + 150 * i, 'compact') for i in range(10))))
+    expect_orders(run, 10)
+    expect(run.counter('pswpout') > 500, f'only {run.counter("pswpout")} pages swapped out')
+    expect(run.counter('pgmigrate_success') > 100, 'hardly a page moved')
+    return f'{run.counter("pgmigrate_success")} pages moved, {run.counter("pswpout")} swapped out'
+
+
+@check('migrate-contig')
+def contig(bench):
+    """ranges that the program uses are had in one piece, for a moment"""
+    run = pattern(bench, '1.5', 131072, '--movable', '64M',
+                  *orders((400, 'contig 64M-96M'), (700, 'contig 96M-128M'),
+                          (1000, 'contig 80M-112M')))
+    expect_orders(run, 3)
+    moved = run.counter('pgmigrate_success')
+    expect(moved > 2000, f'only {moved} pages moved')
+    return f'{moved} pages moved'
+
+
+@check('hotplug')
+def hotplug(bench):
+    """memory is added, goes online, offline and away, three times, under a program"""
+    plan = [(0, 'add 64M-128M'), (0, 'online_movable 64M-128M')]
+    for at in (800, 1400):
+        plan += [(at, 'offline 64M-128M'), (at + 200, 'online_movable 64M-128M')]
+    plan += [(2000, 'offline 64M-128M'), (2010, 'memory'), (2020, 'remove 64M-128M')]
+    run = pattern(bench, '2', 65536, '--max-mem', '128M', *orders(*plan))
+    expect_orders(run, 9)
+    expect(b'64M-128M node 0 zone Movable offline' in run.stderr, run.stderr.decode()[-300:])
+    expect(run.report['ram_kb'] == 65536, f'{run.report["ram_kb"]} kB of RAM at the end')
+    expect(run.counter('pgalloc_movable') > 1000, 'the new memory was hardly used')
+    moved = run.counter('pgmigrate_success')
+    expect(moved > 500, f'only {moved} pages moved')
+    return f'{moved} pages moved'
+
+
+@check('hotplug-grow')
+def grow(bench):
+    """a program that would be killed for lack of memory is saved by memory that comes in time"""
+    hog = [bench.compile('pattern'), '40', '0.5']
+    always = ['--set', 'overcommit_memory=1']
+    dead = bench.on_quire(hog, 40960, 0, always)
+    expect_status(dead, 137)
+    run = bench.on_quire(hog, 40960, 0, [*always, '--max-mem', '128M', *orders(
+        (0, 'add 40M-128M'), (0, 'online 40M-128M'))])
+    expect_status(run, 0)
+    expect_orders(run, 2)
+    expect(run.report['ram_kb'] == 131072, f'{run.report["ram_kb"]} kB of RAM at the end')
+
+
+@check('hotplug-refused')
+def refused(bench):
+    """what cannot go offline stays, wrong orders are refused, and the program does not notice"""
+    run = pattern(bench, '1', 65536, '--max-mem', '128M', *orders(
+        (200, 'offline 62M-64M'), (300, 'offline 1M-3M'), (400, 'remove 32M-64M'),
+        (450, 'add 32M-64M'), (500, 'online 64M-128M'), (550, 'add 64M-256M'), (600, 'offline'),
+        (650, 'set swappiness 10'), (700, 'set swappiness many'), (750, 'dance')))
+    expect_orders(run, 1, 9)
+    text = run.stderr.decode()
+    expect("cannot move: the machine's own tables" in text, f'does not say why: {text[-600:]}')
+    expect('orders are: add online' in text, f'does not say which orders there are: {text[-600:]}')
+
+
+@check('hotplug-sparse')
+def sparse(bench):
+    """the same with SPARSEMEM, whose maps come and go with their sections"""
+    plan = [(0, 'add 128M-256M'), (0, 'online_movable 128M-256M'), (1000, 'offline 128M-256M'),
+            (1000, 'remove 128M-256M'), (1000, 'add 128M-256M'), (1100, 'online 128M-256M')]
+    run = pattern(bench, '1.5', 131072, '--max-mem', '256M', '--memory-model', 'sparse',
+                  *orders(*plan))
+    expect_orders(run, 6)
+    expect(run.counter('pgmigrate_success') > 500, 'hardly a page moved')
+
+
+@check('ctl')
+def ctl(bench):
+    """quire ctl: orders over the socket, answers, exit statuses; the socket goes with the run"""
+    socket = os.path.join(bench.tmp, 'ctl')
+    report = os.path.join(bench.tmp, 'report.json')
+
+    def order(*words):
+        run = subprocess.run([bench.quire, 'ctl', socket, *words], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, check=False, timeout=30)
+        return run.returncode, run.stdout.decode()
+
+    command = [bench.quire, 'run', '--mem', '96M', '--max-mem', '160M', '--control', socket,
+               '--json', '--report', report, '--', bench.compile('pattern'), MIB, '3']
+    with open(os.path.join(bench.tmp, 'out'), 'wb') as out:
+        process = bench.start(command, out, out)
+        while order('memory')[0] == 125 and process.poll() is None:
+            time.sleep(0.02)
+        status, text = order('memory')
+        expect(status == 0 and '16M-96M node 0 zone DMA32 online' in text, text)
+        time.sleep(0.5)
+        for words in (('compact',), ('add', '96M-160M'), ('online_movable', '96M-160M'),
+                      ('shrink',), ('offline', '96M-160M'), ('remove', '96M-160M')):
+            status, text = order(*words)
+            expect(status == 0, f'{words}: {text}')
+        status, text = order('offline', '94M-96M')
+        expect(status == 1 and 'error: Device or resource busy' in text, text)
+        expect(order('jump')[0] == 1, 'an unknown order is accepted')
+        status, text = order('buddyinfo')
+        expect(status == 0 and text.startswith('Node 0, zone      DMA '), text)
+        status, text = order('nodes')
+        expect(status == 0 and 'numa_hit' in text, text)
+        expect(bench.wait(process) == 0, 'the program failed')
+    expect(not os.path.exists(socket), 'the socket is left behind')
+    expect(order('memory')[0] == 125, 'somebody answers')
+
+
+@check('nodes')
+def nodes(bench):
+    """two nodes: the first one's memory first, then the other's, and numastat tells"""
+    run = bench.on_quire([bench.compile('hog'), '80'], 65536, 0,
+                         ['--nodes', '2x64M', '--set', 'fault_zero_pages=1'], nodes=True)
+    expect_status(run, 0)
+    first, second = run.report['nodes']
+    expect(run.report['ram_kb'] == 131072, f'{run.report["ram_kb"]} kB of RAM')
+    expect(first['total_kb'] < 65536 and second['total_kb'] <= 65536, 'sizes')
+    expect(first['numa_foreign'] == second['numa_miss'] > 3000, f'{first} {second}')
+    expect(first['numa_miss'] == second['numa_foreign'] == 0, f'{first} {second}')
+    expect(first['numa_hit'] == first['numa_local'] > 10000, f'{first}')
+    expect(second['numa_other'] == second['numa_miss'], f'{second}')
+    for name in ('numa_hit', 'numa_miss', 'numa_foreign', 'numa_local', 'numa_other'):
+        expect(run.counter(name) == first[name] + second[name], f'{name}: the sum differs')
+
+
+MACHINE = '''
+# three nodes; the first has a hole, the last is nearer to it than the second
+model = "%s"
+
+[[node]]
+memory = ["0-64M", "256M-288M"]
+cpus = [0]
+distance = [10, 30, 20]
+[[node]]
+memory = ["64M-96M"]
+distance = [30, 10, 20]
+[[node]]
+memory = [ "128M-160M" ]
+distance = [20, 20, 10]
+'''
+
+
+@check('machine-file')
+def machine_file(bench):
+    """nodes, holes and distances from a file, in each memory model"""
+    for model in ('flat', 'discontig', 'sparse'):
+        path = bench.write(f'{model}.toml', MACHINE % model)
+        run = bench.on_quire([bench.compile('hog'), '100'], 65536, 0, ['--machine', path],
+                             nodes=True)
+        expect_status(run, 0)
+        used = [node['numa_hit'] + node['numa_miss'] for node in run.report['nodes']]
+        expect(run.report['ram_kb'] == 160 * 1024, f'{model}: {run.report["ram_kb"]} kB of RAM')
+        expect(used[0] > used[2] > 1000, f'{model}: pages by node {used}')
+        expect(used[1] < 100, f'{model}: the far node was used: {used}')
+    for text, word in (('[[node]]\nmemory = ["0-3M"]\n', 'multiple of 2M'),
+                       ('[[node]]\nmemory = ["0-64M", "32M-96M"]\n', 'overlap'),
+                       ('[[node]]\nmemory = 64\n', 'line 2'), ('', 'no memory'),
+                       ('colour = "red"\n', 'line 1'), ('[[node]]\ncpus = [99]\n', 'line 2')):
+        run = bench.launch([bench.quire, 'run', '--machine', bench.write('bad.toml', text), '--',
+                            '/bin/true'])
+        expect_status(run, 125)
+        expect(word in run.stderr.decode(), f'{text!r}: {run.stderr.decode()!r}')
+
+
+@check('nodes-fork')
+def nodes_fork(bench):
+    """children are dealt out to the nodes' CPUs in turn, and get memory there"""
+    run = bench.on_quire([bench.compile('cow'), '1200', '4'], 65536, 262144, ['--nodes', '2x48M'],
+                         nodes=True)
+    native = bench.native([bench.compile('cow'), '1200', '4'])
+    same(native, run)
+    second = run.report['nodes'][1]
+    expect(second['numa_local'] > 500, f'{second}')
+
+
+@check('kcompactd')
+def kcompactd(bench):
+    """scattered memory of a program that sleeps is compacted without an order"""
+    run = bench.on_quire([bench.compile('pattern'), '24', '3'], 131072, 0,
+                         ['--set', 'compaction_proactiveness=100'])
+    expect_status(run, 0)
+    expect(run.counter('compact_daemon_wake') > 0, 'kcompactd never ran')
+    return f'{run.counter("pgmigrate_success")} pages moved'

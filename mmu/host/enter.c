@@ -46,7 +46,7 @@ bool enter_process(struct proc *p, const struct deferred *n)
 		return true;
 	}
 	if (p->exec_pending && !(exec && !p->space)) {
-		/* Other threads make calls until the exec takes effect: they say nothing about it. */
+		/* Other threads call until the exec takes effect, which says nothing about it. */
 		if (image_changed(p)) {
 			p->exec_pending = 0;
 			proc_drop_space(p);

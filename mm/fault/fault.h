@@ -39,6 +39,12 @@ struct fault {
 /* Handles one fault. Linux: handle_mm_fault() with what comes before it. */
 enum fault_result fault_handle(struct mm *mm, vaddr_t addr, enum access access);
 
+/*
+ * Enter the pages of a file's private area that are in the cache into the table, without I/O and
+ * without the back end. For areas of a new image that are small.
+ */
+void fault_map_cached(struct mm *mm, struct vma *vma);
+
 /* Brings in all of [start, end): MAP_POPULATE, mlock. 0, -ENOMEM at a hole or without memory,
  * -EFAULT
  * where an area forbids every access. Private writable areas get their own pages at once.

@@ -156,6 +156,20 @@ static enum fault_result map_around(struct fault *f, struct page *page)
 	return FAULT_DONE;
 }
 
+void fault_map_cached(struct mm *mm, struct vma *vma)
+{
+	struct fault f = { .mm = mm, .vma = vma, .access = ACCESS_READ };
+	struct page *page;
+	vaddr_t addr;
+
+	for (addr = vma->start; addr < vma->end; addr += PAGE_SIZE) {
+		f.addr = addr;
+		page = mappable(&f, addr);
+		if (page && !map_one(&f, addr, page))
+			return;
+	}
+}
+
 enum fault_result fault_file(struct fault *f)
 {
 	u64 index = vma_index(f->vma, f->addr);

@@ -111,8 +111,8 @@ static void area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
 {
 }
 
-static const struct mmu_ops mmu = { install,	can_replace,  write_protect,
-				    invalidate, area_changed, area_removed };
+static const struct mmu_ops mmu = { install,	  can_replace,	write_protect, invalidate,
+				    area_changed, area_removed, NULL };
 
 /* --- a swap device in memory --- */
 

@@ -44,6 +44,11 @@ struct mmu_ops {
 	int (*area_changed)(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
 	/* [start, end) was unmapped; its translations were invalidated before. */
 	void (*area_removed)(struct mm *mm, vaddr_t start, vaddr_t end);
+	/*
+	 * Take rights of [start, end) away, so that the area's flags are left, and keep the
+	 * translations. False, or no such function: not possible, nothing is changed.
+	 */
+	bool (*restrict_access)(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
 };
 
 #endif

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <poll.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
@@ -255,6 +256,10 @@ static bool handle_messages(struct space *s)
 
 void events_take_notes(struct space *s)
 {
+	struct pollfd fd = { .fd = s->uffd, .events = POLLIN };
+
+	/* The fork that is under way may need this CPU to get to where it tells us. */
+	(void)poll(&fd, 1, 10);
 	(void)read_messages(s, TAKE_NOTES);
 }
 

@@ -189,6 +189,23 @@ void space_set_default(struct space *s, vaddr_t start, vaddr_t end);
 void space_wake(struct space *s, vaddr_t addr);
 /* Puts backdrop over [start, end) at once. 0 or -errno. */
 int space_backdrop(struct space *s, vaddr_t start, vaddr_t end);
+/* Backdrop over [start, end), and the shadow says so. */
+int space_reset(struct space *s, vaddr_t start, vaddr_t end);
+/* The host's protection for an area: VM_READ and so on are PROT_READ and so on. */
+int space_prot(const struct vma *vma);
+/* All that is present is translated; for a new image. */
+int space_install_all(struct space *s);
+
+/* A run of pages, with contiguous frames where frames are meant. */
+struct run {
+	vaddr_t start, end;
+	pfn_t pfn;
+};
+
+/* area.c: the back end's answers to changes of areas, see struct mmu_ops. */
+bool area_restrict(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
+int area_changed(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
+void area_removed(struct mm *mm, vaddr_t start, vaddr_t end);
 void space_note_futex(struct space *s, vaddr_t addr);
 void space_wake_futexes(struct space *s, vaddr_t start, vaddr_t end);
 bool space_alive(struct space *s);
@@ -208,6 +225,8 @@ bool enter_process(struct proc *p, const struct deferred *n);
 /* Diverts the thread into the agent's code; answers the notification. 0 or -errno. */
 int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming);
 /* The diverted thread has reached the gate. */
+/* image.c: the memory of the process's new image becomes `s`. */
+int image_adopt(struct proc *p, struct space *s);
 void takeover_finish(struct proc *p, u64 id);
 
 /* proc.c */

@@ -39,8 +39,7 @@
 	(UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP)
 #define RWX (PROT_READ | PROT_WRITE | PROT_EXEC)
 
-/* VM_READ, VM_WRITE and VM_EXEC are PROT_READ, PROT_WRITE and PROT_EXEC. */
-static int host_prot(const struct vma *vma)
+int space_prot(const struct vma *vma)
 {
 	return (int)(vma->flags & VM_ACCESS);
 }
@@ -89,20 +88,13 @@ int space_backdrop(struct space *s, vaddr_t start, vaddr_t end)
 	return err ? err : report_accesses(s, start, end, UFFDIO_REGISTER_MODE_MISSING);
 }
 
-/* Backdrop over [start, end), and the shadow says so. */
-static int reset_to_backdrop(struct space *s, vaddr_t start, vaddr_t end)
+int space_reset(struct space *s, vaddr_t start, vaddr_t end)
 {
 	int err = space_backdrop(s, start, end);
 
 	shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
 	return err;
 }
-
-/* One run of pages with contiguous frames. */
-struct run {
-	vaddr_t start, end;
-	pfn_t pfn;
-};
 
 /* The next run in [*at, end) whose windows are missing or wrong. */
 static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *at, vaddr_t end,
@@ -118,7 +110,7 @@ static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *a
 
 		pte = edge ? table_find(&s->mm->table, *at) : pte + 1;
 		sh = edge ? shadow_get(s, *at) : sh + 1;
-		want = SHADOW_WINDOW | SHADOW_PROT(host_prot(vma)) | SHADOW_PFN(pte_pfn(*pte));
+		want = SHADOW_WINDOW | SHADOW_PROT(space_prot(vma)) | SHADOW_PFN(pte_pfn(*pte));
 		if ((*sh & ~(SHADOW_INSTALLED | SHADOW_WP)) == want) {
 			if (run->end)
 				return true;
@@ -142,38 +134,43 @@ static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *a
 	return run->end != 0;
 }
 
+/* Windows that are posted and not made yet. */
+struct windows {
+	struct run run[COMM_COMMANDS];
+	unsigned int nr;
+};
+
 /* The agent maps the posted windows; accesses to them are reported from then on. */
-static int map_windows(struct space *s, const struct run *runs, unsigned int nr)
+static int flush_windows(struct space *s, struct windows *w)
 {
 	int err = agent_run(s);
 	unsigned int i;
 
-	for (i = 0; i < nr && !err; i++)
-		err = report_accesses(s, runs[i].start, runs[i].end, WINDOW_MODES);
+	for (i = 0; i < w->nr && !err; i++)
+		err = report_accesses(s, w->run[i].start, w->run[i].end, WINDOW_MODES);
+	w->nr = 0;
 	return err;
 }
 
-/* Makes and registers the windows that [start, end) lacks. */
-static int make_windows(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end)
+/* Posts the windows that [start, end) lacks. */
+static int post_windows(struct space *s, struct windows *w, const struct vma *vma, vaddr_t start,
+			vaddr_t end)
 {
-	struct run runs[COMM_COMMANDS];
-	struct run *run = runs;
-	vaddr_t at = start;
+	struct run *run = &w->run[w->nr];
+	int err;
 
-	while (next_wrong_window(s, vma, &at, end, run)) {
+	while (next_wrong_window(s, vma, &start, end, run)) {
 		if (!s->comm)
 			return -ESRCH;
-		agent_post(s, SYS_mmap, run->start, run->end - run->start, (u64)host_prot(vma),
+		agent_post(s, SYS_mmap, run->start, run->end - run->start, (u64)space_prot(vma),
 			   (u64)window_flags(vma), (u64)s->comm->ram_fd, run->pfn << PAGE_SHIFT);
-		if (++run == runs + COMM_COMMANDS) {
-			int err = map_windows(s, runs, COMM_COMMANDS);
-
-			if (err)
-				return err;
-			run = runs;
-		}
+		w->nr++;
+		err = w->nr == COMM_COMMANDS ? flush_windows(s, w) : 0;
+		if (err)
+			return err;
+		run = &w->run[w->nr];
 	}
-	return run == runs ? 0 : map_windows(s, runs, (unsigned int)(run - runs));
+	return 0;
 }
 
 /* The host makes a frame that was never touched, zero-filled. */
@@ -248,34 +245,20 @@ static void take_step(struct space *s, enum step step, vaddr_t start, vaddr_t en
 	}
 }
 
-static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
+/* The windows are there: the host gets the table's translations for [start, end). */
+static void translate(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end)
 {
-	struct space *s = space_of(mm);
 	enum step step = STEP_NONE;
 	vaddr_t at, from = start;
 	pte_t *pte = NULL;
 	pfn_t pfn = 0;
 	u32 *sh = NULL;
-	int err;
 
-	if (s->quiet || s->gone)
-		return 0;
-	err = make_windows(s, vma, start, end);
-	if (err == -ESRCH && !s->comm && !s->gone) {
-		host_log(s->host, "process %d needs memory before it has an agent", mm->pid);
-		proc_kill(mm, "no agent");
-	}
-	if (err == -ESRCH)
-		return 0;
-	if (err) {
-		shadow_fill(s, start, end, SHADOW_HOLE);
-		return -ENOMEM;
-	}
 	for (at = start; at < end; at += PAGE_SIZE) {
 		bool edge = !pte || !(at & (PAGE_SIZE * TABLE_ENTRIES - 1));
 		enum step next;
 
-		pte = edge ? table_find(&mm->table, at) : pte + 1;
+		pte = edge ? table_find(&s->mm->table, at) : pte + 1;
 		sh = edge ? shadow_get(s, at) : sh + 1;
 		next = step_for(vma, *pte, *sh);
 		/* A request may not span two of the host's mappings. */
@@ -292,7 +275,69 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 			*sh &= ~SHADOW_WP;
 	}
 	take_step(s, step, from, end);
+}
+
+static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
+{
+	struct space *s = space_of(mm);
+	struct windows w;
+	int err;
+
+	if (s->quiet || s->gone)
+		return 0;
+	w.nr = 0;
+	err = post_windows(s, &w, vma, start, end);
+	if (!err && w.nr)
+		err = flush_windows(s, &w);
+	if (err == -ESRCH && !s->comm && !s->gone) {
+		host_log(s->host, "process %d needs memory before it has an agent", mm->pid);
+		proc_kill(mm, "no agent");
+	}
+	if (err == -ESRCH)
+		return 0;
+	if (err) {
+		shadow_fill(s, start, end, SHADOW_HOLE);
+		return -ENOMEM;
+	}
+	translate(s, vma, start, end);
 	return 0;
+}
+
+/* The next run of present pages in [*at, end) of one area, young from now on; false: none. */
+static bool next_present(struct space *s, vaddr_t *at, vaddr_t end, struct run *run)
+{
+	pte_t *pte;
+
+	while ((pte = table_next(&s->mm->table, at, end)) && !pte_present(*pte))
+		*at += PAGE_SIZE;
+	run->start = *at;
+	while (*at < end && (pte = table_find(&s->mm->table, *at)) && pte_present(*pte)) {
+		*pte |= PTE_ACCESSED; /* the host will have it */
+		*at += PAGE_SIZE;
+	}
+	run->end = *at;
+	return run->end > run->start;
+}
+
+/* All that is present is translated, with few trips of the agent. */
+int space_install_all(struct space *s)
+{
+	struct windows w;
+	struct vma *vma;
+	struct run run;
+	vaddr_t at;
+	int err = 0;
+
+	w.nr = 0;
+	for (vma = vma_first(s->mm); vma && !err; vma = vma_next(vma))
+		for (at = vma->start; !err && next_present(s, &at, vma->end, &run);)
+			err = post_windows(s, &w, vma, run.start, run.end);
+	if (!err && w.nr)
+		err = flush_windows(s, &w);
+	for (vma = vma_first(s->mm); vma && !err; vma = vma_next(vma))
+		for (at = vma->start; next_present(s, &at, vma->end, &run);)
+			translate(s, vma, run.start, run.end);
+	return err;
 }
 
 static bool host_can_replace(struct mm *mm)
@@ -360,78 +405,14 @@ static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
 		(void)agent_run(posted);
 }
 
-/* Windows and holes in [start, end) that the area's accesses must not meet. */
-static bool next_unfit(struct space *s, int prot, vaddr_t *at, vaddr_t end, struct run *run)
-{
-	run->start = run->end = 0;
-	while (*at < end) {
-		u32 *sh = shadow_find(s, *at);
-		u32 state = sh ? *sh : shadow_default(s, *at);
-		u32 kind = state & SHADOW_KIND;
-		vaddr_t next = sh ? *at + PAGE_SIZE : shadow_skip(s, *at, end);
-		bool fit = kind == SHADOW_BACKDROP
-				   ? SHADOW_GET_PROT(state) == RWX
-				   : kind == SHADOW_WINDOW && SHADOW_GET_PROT(state) == (u32)prot;
-
-		if (fit && run->end)
-			return true;
-		if (!fit) {
-			if (!run->end)
-				run->start = *at;
-			run->end = next;
-		}
-		*at = next;
-	}
-	return run->end != 0;
-}
-
-static int host_area_changed(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
-{
-	struct space *s = space_of(mm);
-	struct run run;
-	int err = 0;
-
-	if (s->quiet || s->gone || (vma->flags & VM_PFNMAP))
-		return 0;
-	while (!err && next_unfit(s, host_prot(vma), &start, end, &run))
-		err = reset_to_backdrop(s, run.start, run.end);
-	return err == -ESRCH ? 0 : err;
-}
-
-/* Would an access to a free address be answered by the host itself, and wrongly so? */
-static bool is_odd(u32 word)
-{
-	return (word & SHADOW_KIND) == SHADOW_HOLE ||
-	       ((word & SHADOW_KIND) == SHADOW_WINDOW &&
-		(SHADOW_GET_PROT(word) & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE));
-}
-
-static bool is_window(u32 word)
-{
-	return (word & SHADOW_KIND) == SHADOW_WINDOW;
-}
-
-/*
- * What is odd must go. Long ranges give their windows back too, so that the host has fewer
- * mappings; short ones keep them for the next area, which may well get the same frames.
- */
-static void host_area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
-{
-	struct space *s = space_of(mm);
-
-	if (s->quiet || s->gone || !s->comm)
-		return;
-	if (shadow_narrow(s, &start, &end, end - start < 32 * PAGE_SIZE ? is_odd : is_window))
-		(void)reset_to_backdrop(s, start, end);
-}
-
 const struct mmu_ops host_mmu_ops = {
 	.install = host_install,
 	.can_replace = host_can_replace,
 	.write_protect = host_write_protect,
 	.invalidate = host_invalidate,
-	.area_changed = host_area_changed,
-	.area_removed = host_area_removed,
+	.restrict_access = area_restrict,
+	.area_changed = area_changed,
+	.area_removed = area_removed,
 };
 
 void space_set_default(struct space *s, vaddr_t start, vaddr_t end)
@@ -455,7 +436,7 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 			   MAP_FIXED | MAP_SHARED, s->comm ? (u64)s->comm->ram_fd : 0,
 			   s->host->ram_max_bytes);
 	else if (kind == BAD_ACCERR && vma)
-		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
+		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)space_prot(vma),
 			   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (u64)-1, 0);
 	else
 		agent_post(s, SYS_munmap, addr, PAGE_SIZE, 0, 0, 0, 0);

@@ -167,12 +167,11 @@ static int take_contig(struct phys *phys, pfn_t start, pfn_t end)
 
 int alloc_contig_range(struct phys *phys, pfn_t start, pfn_t end)
 {
-	int error;
+	int error = -PHYS_EINVAL;
 
-	if (!one_zone(phys, start, end))
-		return -PHYS_EINVAL;
 	lock_take(&phys->hotplug_lock);
-	error = take_contig(phys, start, end);
+	if (one_zone(phys, start, end))
+		error = take_contig(phys, start, end);
 	lock_give(&phys->hotplug_lock);
 	return error;
 }
@@ -201,7 +200,7 @@ static bool looks_movable(struct phys *phys, pfn_t start, pfn_t end)
 	return true;
 }
 
-pfn_t alloc_contig_pages(struct phys *phys, u64 nr, u64 align, unsigned nid)
+pfn_t alloc_contig_pages_locked(struct phys *phys, u64 nr, u64 align, unsigned nid)
 {
 	const struct node *node = phys->nodes[nid];
 	pfn_t end = node->start_pfn + node->spanned_pages, start;
@@ -210,10 +209,20 @@ pfn_t alloc_contig_pages(struct phys *phys, u64 nr, u64 align, unsigned nid)
 	for (start = align_down(end - min_u64(nr, end), align); start >= node->start_pfn;
 	     start -= align) {
 		if (one_zone(phys, start, start + nr) && looks_movable(phys, start, start + nr) &&
-		    alloc_contig_range(phys, start, start + nr) == 0)
+		    take_contig(phys, start, start + nr) == 0)
 			return start;
 		if (start < align)
 			break;
 	}
 	return PFN_NONE;
+}
+
+pfn_t alloc_contig_pages(struct phys *phys, u64 nr, u64 align, unsigned nid)
+{
+	pfn_t pfn;
+
+	lock_take(&phys->hotplug_lock);
+	pfn = alloc_contig_pages_locked(phys, nr, align, nid);
+	lock_give(&phys->hotplug_lock);
+	return pfn;
 }

@@ -23,6 +23,8 @@ int must_use alloc_contig_range(struct phys *phys, pfn_t start, pfn_t end);
 void free_contig_range(struct phys *phys, pfn_t start, u64 nr);
 /* The same at any place where it can be had, start a multiple of `align` frames; PFN_NONE. */
 pfn_t must_use alloc_contig_pages(struct phys *phys, u64 nr, u64 align, unsigned nid);
+/* The same with hotplug_lock held. */
+pfn_t must_use alloc_contig_pages_locked(struct phys *phys, u64 nr, u64 align, unsigned nid);
 
 /*
  * Isolate the pageblocks that [start, end) touches, empty the range, and drain the lists; 0 or

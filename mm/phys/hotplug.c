@@ -50,40 +50,108 @@ static bool add_pcp(struct zone *zone, u64 nr)
 	return true;
 }
 
-/* Struct pages for new sections, from the memory that there is already. */
-static int add_maps(struct phys *phys, pfn_t start, u64 nr)
+/* Zeroed struct pages, from the memory that there is already; in one piece, but of any size. */
+static struct page *create_map(struct phys *phys, u64 nr)
 {
-	size_t bytes = SECTION_PAGES * sizeof(struct page);
+	size_t bytes = nr * sizeof(struct page);
+	u64 frames = align_up((u64)bytes, PAGE_SIZE) >> PAGE_SHIFT;
+	pfn_t pfn = PFN_NONE;
+	unsigned nid;
+
+	if (frames <= (u64)1 << MAX_PAGE_ORDER)
+		return alloc_pages_exact(phys, bytes, GFP_KERNEL | __GFP_ZERO);
+	for (nid = 0; nid < phys->nr_nodes && pfn == PFN_NONE; nid++)
+		if (phys->nodes[nid]->present_pages)
+			pfn = alloc_contig_pages_locked(phys, frames, 1, nid);
+	if (pfn == PFN_NONE)
+		return NULL;
+	memset(pfn_to_virt(phys, pfn), 0, bytes);
+	return pfn_to_virt(phys, pfn);
+}
+
+static void destroy_map(struct phys *phys, struct page *map, u64 nr)
+{
+	free_pages_exact(phys, map, nr * sizeof(struct page));
+}
+
+/* Those that boot made stay: they lie in reserved frames. */
+static void remove_sections(struct phys *phys, pfn_t start, pfn_t end)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < end; pfn += SECTION_PAGES) {
+		if (page_test(virt_to_page(phys, phys->sections[pfn / SECTION_PAGES]), PG_reserved))
+			continue;
+		destroy_map(phys, phys->sections[pfn / SECTION_PAGES], SECTION_PAGES);
+		phys->sections[pfn / SECTION_PAGES] = NULL;
+	}
+}
+
+static int add_sections(struct phys *phys, pfn_t start, pfn_t end)
+{
 	struct page *map;
 	pfn_t pfn;
 
-	if (phys->model == MEMORY_FLAT || phys->model == MEMORY_NONE)
-		return 0;
-	if (phys->model != MEMORY_SPARSE || !is_aligned(start, SECTION_PAGES) ||
-	    !is_aligned(nr, SECTION_PAGES))
+	if (!is_aligned(start, SECTION_PAGES) || !is_aligned(end, SECTION_PAGES))
 		return -PHYS_EINVAL;
-	for (pfn = start; pfn < start + nr; pfn += SECTION_PAGES) {
+	for (pfn = start; pfn < end; pfn += SECTION_PAGES) {
 		if (phys->sections[pfn / SECTION_PAGES]) /* boot's, which stayed */
 			continue;
-		map = alloc_pages_exact(phys, bytes, GFP_KERNEL | __GFP_ZERO);
-		if (!map)
+		map = create_map(phys, SECTION_PAGES);
+		if (!map) {
+			remove_sections(phys, start, pfn);
 			return -PHYS_ENOMEM;
+		}
 		phys->sections[pfn / SECTION_PAGES] = map;
 	}
 	return 0;
 }
 
-/* Those that boot made stay: they lie in reserved frames. */
-static void remove_maps(struct phys *phys, pfn_t start, u64 nr)
+/*
+ * DISCONTIGMEM: a node has one map, which cannot grow, for struct pages stay where they are. What is
+ * added must fill a hole of the node, or be all of it.
+ */
+static int add_node_map(struct phys *phys, struct node *node, pfn_t start, u64 nr)
 {
-	pfn_t pfn;
+	if (node->mem_map)
+		return start >= node->start_pfn &&
+				       start + nr <= node->start_pfn + node->spanned_pages
+			       ? 0
+			       : -PHYS_EINVAL;
+	node->mem_map = create_map(phys, nr);
+	if (!node->mem_map)
+		return -PHYS_ENOMEM;
+	node->start_pfn = start;
+	node->spanned_pages = nr;
+	node->map_added = true;
+	return 0;
+}
 
-	for (pfn = start; phys->model == MEMORY_SPARSE && pfn < start + nr; pfn += SECTION_PAGES) {
-		if (page_test(virt_to_page(phys, phys->sections[pfn / SECTION_PAGES]), PG_reserved))
-			continue;
-		free_pages_exact(phys, phys->sections[pfn / SECTION_PAGES],
-				 SECTION_PAGES * sizeof(struct page));
-		phys->sections[pfn / SECTION_PAGES] = NULL;
+/* The map that was added with a node goes when all of the node is gone. */
+static void remove_node_map(struct phys *phys, struct node *node)
+{
+	unsigned type;
+
+	if (!node->map_added || node->present_pages)
+		return;
+	destroy_map(phys, node->mem_map, node->spanned_pages);
+	node->mem_map = NULL;
+	node->map_added = false;
+	node->start_pfn = 0;
+	node->spanned_pages = 0;
+	for (type = 0; type < MAX_NR_ZONES; type++)
+		node->zones[type].spanned_pages = 0;
+}
+
+static int add_maps(struct phys *phys, struct node *node, pfn_t start, u64 nr)
+{
+	switch (phys->model) {
+	case MEMORY_SPARSE:
+		return add_sections(phys, start, start + nr);
+	case MEMORY_DISCONTIG:
+		return add_node_map(phys, node, start, nr);
+	default:
+		return 0;
 	}
 }
 
@@ -149,7 +217,7 @@ static int add_locked(struct phys *phys, pfn_t start, u64 nr, unsigned nid, enum
 							       : type_by_address(phys, start)];
 	if (!zone->pcp && !add_pcp(zone, nr))
 		return -PHYS_ENOMEM;
-	error = add_maps(phys, start, nr);
+	error = add_maps(phys, zone->node, start, nr);
 	if (!error)
 		attach(phys, zone, start, nr);
 	return error;
@@ -248,11 +316,16 @@ int memory_remove(struct phys *phys, pfn_t start, u64 nr)
 		return -PHYS_EINVAL;
 	lock_take(&phys->hotplug_lock);
 	if (is_range_ok(phys, start, nr) && is_offline(phys, start, nr)) {
+		struct zone *zone = pfn_zone(phys, start);
+
 		/* Spans keep their ends: what lies between is a hole like any other. */
-		count_present(pfn_zone(phys, start), -(s64)nr);
+		count_present(zone, -(s64)nr);
 		for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
 			pfn_to_block(phys, pfn)->zone_id = PAGEBLOCK_NO_ZONE;
-		remove_maps(phys, start, nr);
+		if (phys->model == MEMORY_SPARSE)
+			remove_sections(phys, start, start + nr);
+		else if (phys->model == MEMORY_DISCONTIG)
+			remove_node_map(phys, zone->node);
 		error = 0;
 	}
 	lock_give(&phys->hotplug_lock);

@@ -22,10 +22,9 @@ enum online_type {
 
 /*
  * Announce frames [start, start + nr) below config.max_pages, which the caller has mapped behind
- * the
- * direct map, zeroed, on an existing node. 0; -EINVAL: alignment, model DISCONTIGMEM, or no room in
- * the tables;
- * -EBUSY: not a hole; -ENOMEM: no memory for the struct pages.
+ * the direct map, zeroed, on one of the machine's nodes, which may have had none so far
+ * (config.nr_nodes). 0; -EINVAL: alignment, no room in the tables, or DISCONTIGMEM and the node has
+ * memory elsewhere; -EBUSY: not a hole; -ENOMEM: no memory for the struct pages.
  */
 int must_use memory_add(struct phys *phys, pfn_t start, u64 nr, unsigned nid,
 			enum online_type type);

@@ -257,6 +257,69 @@ static void memory_comes_and_goes(void **state)
 	}
 }
 
+/* A node without memory gets some, is used, and loses it again. */
+static void a_node_comes_and_goes(void **state)
+{
+	static const enum memory_model models[] = { MEMORY_FLAT, MEMORY_DISCONTIG, MEMORY_SPARSE };
+	static const struct phys_range ranges[] = { { 0, MIB(128), 0 } };
+	u64 total, i;
+
+	for (i = 0; i < array_size(models); i++) {
+		u64 free;
+
+		boot((struct phys_config){ .nr_pages = MIB(128),
+					   .max_pages = MIB(896),
+					   .ranges = ranges,
+					   .nr_ranges = 1,
+					   .nr_nodes = 3,
+					   .cpu_node = (const u8[]){ 0 },
+					   .model = models[i] });
+		total = t.phys.total_pages;
+		free = nr_free_pages(&t.phys);
+		assert_int_equal(t.phys.node_states[N_ONLINE], 1);
+		assert_int_equal(t.phys.node_states[N_POSSIBLE], 7);
+		assert_int_equal(memory_add(&t.phys, MIB(384), MIB(512), 2, ONLINE_KERNEL), 0);
+		assert_int_equal(t.phys.node_states[N_ONLINE], 5);
+		assert_int_equal(memory_online(&t.phys, MIB(384), MIB(512)), 0);
+		assert_int_equal(t.phys.node_states[N_MEMORY], 5);
+		assert_int_equal(t.phys.total_pages, total + MIB(512));
+		/* The one map of a node cannot grow; the sections of SPARSEMEM can. */
+		assert_int_equal(memory_add(&t.phys, MIB(256), MIB(128), 2, ONLINE_KERNEL),
+				 models[i] == MEMORY_DISCONTIG ? -PHYS_EINVAL : 0);
+		if (models[i] != MEMORY_DISCONTIG)
+			assert_int_equal(memory_remove(&t.phys, MIB(256), MIB(128)), 0);
+		while (nr_held < 20000) {
+			struct page *page = alloc_pages_node(
+				&t.phys, 2, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE, 0);
+
+			assert_non_null(page);
+			assert_int_equal(page_to_nid(page), 2);
+			page->index = nr_held;
+			page_set(page, PG_private);
+			*(u64 *)page_address(&t.phys, page) = nr_held;
+			held[nr_held++] = page;
+		}
+		/* What is there moves to node 0. */
+		assert_int_equal(memory_offline(&t.phys, MIB(384), MIB(512)), 0);
+		assert_int_equal(page_to_nid(held[0]), 0);
+		check_held();
+		assert_int_equal(memory_remove(&t.phys, MIB(384), MIB(512)), 0);
+		assert_int_equal(t.phys.node_states[N_ONLINE], 1);
+		while (nr_held)
+			drop(--nr_held);
+		drain_all_pages(&t.phys);
+		/* The maps came back, too; the lists of the new zone stay. */
+		assert_in_range(free - nr_free_pages(&t.phys), 0, 64);
+		/* Elsewhere, and again. */
+		assert_int_equal(memory_add(&t.phys, MIB(256), MIB(128), 2, ONLINE_MOVABLE), 0);
+		assert_int_equal(memory_online(&t.phys, MIB(256), MIB(128)), 0);
+		assert_int_equal(t.phys.total_pages, total + MIB(128));
+		assert_int_equal(t.phys.nodes[2]->zones[ZONE_MOVABLE].managed_pages, MIB(128));
+		check_held();
+		testram_end(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +330,7 @@ int main(void)
 		cmocka_unit_test(contiguous_ranges_are_cleared),
 		cmocka_unit_test(cma_lends_to_movable_pages),
 		cmocka_unit_test(memory_comes_and_goes),
+		cmocka_unit_test(a_node_comes_and_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,7 +121,7 @@ void node_update_states(struct phys *phys, struct node *node)
 			low |= present;
 	}
 	set_state(phys, N_POSSIBLE, node->nid, 1);
-	set_state(phys, N_ONLINE, node->nid, 1);
+	set_state(phys, N_ONLINE, node->nid, any | (phys->node_states[N_CPU] >> node->nid & 1));
 	set_state(phys, N_NORMAL_MEMORY, node->nid, low);
 	set_state(phys, N_HIGH_MEMORY, node->nid,
 		  any && (low || node->zones[ZONE_HIGHMEM].present_pages));

@@ -47,7 +47,8 @@ struct node {
 	struct zone zones[MAX_NR_ZONES];
 	/* (C) by highest zone allowed; NODE fallback order */
 	struct zonelist zonelist[MAX_NR_ZONES];
-	struct page *mem_map; /* (C) DISCONTIGMEM: the node's own map; NULL otherwise */
+	struct page *mem_map; /* (H) DISCONTIGMEM: the node's own map; NULL otherwise */
+	bool map_added; /* (H) the map came with added memory, and goes with it */
 	struct lruvec lruvec; /* (L) */
 	struct vm_stat stat; /* the caller's lock; the allocator adds numa_foreign, atomically */
 	/* set by the allocator when a zone here is below low, cleared by kswapd */

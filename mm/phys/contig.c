@@ -184,35 +184,43 @@ void free_contig_range(struct phys *phys, pfn_t start, u64 nr)
 		__free_page(phys, pfn_to_page(phys, start + i));
 }
 
-/* Whether a range is worth trying: in use it may be, but not by what never moves. */
-static bool looks_movable(struct phys *phys, pfn_t start, pfn_t end)
+/* The first frame that keeps a range from being taken: of no zone, of another one, or immovable. */
+static pfn_t find_obstacle(struct phys *phys, pfn_t start, pfn_t end)
 {
 	pfn_t pfn;
 
 	for (pfn = start; pfn < end; pfn++) {
-		const struct page *page = pfn_to_page(phys, pfn);
+		const struct page *page;
 
+		if ((pfn == start || is_aligned(pfn, PAGEBLOCK_PAGES)) &&
+		    (!pfn_valid(phys, pfn) || pfn_zone(phys, pfn) != pfn_zone(phys, start)))
+			return pfn;
+		page = pfn_to_page(phys, pfn);
 		if (pfn_is_free(phys, pfn) || page->refcount <= 0)
 			continue;
 		if (!movable_page(phys, pfn) || !phys->move_ops)
-			return false;
+			return pfn;
 	}
-	return true;
+	return PFN_NONE;
 }
 
 pfn_t alloc_contig_pages_locked(struct phys *phys, u64 nr, u64 align, unsigned nid)
 {
 	const struct node *node = phys->nodes[nid];
-	pfn_t end = node->start_pfn + node->spanned_pages, start;
+	pfn_t first = align_up(node->start_pfn, align), obstacle;
+	pfn_t end = node->start_pfn + node->spanned_pages;
 
-	/* From the top down: low memory is scarce. */
-	for (start = align_down(end - min_u64(nr, end), align); start >= node->start_pfn;
-	     start -= align) {
-		if (one_zone(phys, start, start + nr) && looks_movable(phys, start, start + nr) &&
-		    take_contig(phys, start, start + nr) == 0)
+	/*
+	 * From the top down: low memory is scarce. No range that holds an obstacle will do; one that
+	 * looked good and could not be emptied costs too much to try again a frame further.
+	 */
+	while (end >= first + nr) {
+		pfn_t start = align_down(end - nr, align);
+
+		obstacle = find_obstacle(phys, start, start + nr);
+		if (obstacle == PFN_NONE && take_contig(phys, start, start + nr) == 0)
 			return start;
-		if (start < align)
-			break;
+		end = obstacle == PFN_NONE ? start : obstacle;
 	}
 	return PFN_NONE;
 }

@@ -108,8 +108,8 @@ static int add_sections(struct phys *phys, pfn_t start, pfn_t end)
 }
 
 /*
- * DISCONTIGMEM: a node has one map, which cannot grow, for struct pages stay where they are. What is
- * added must fill a hole of the node, or be all of it.
+ * DISCONTIGMEM: a node has one map, which cannot grow, for struct pages stay where they are. What
+ * is added must fill a hole of the node, or be all of it.
  */
 static int add_node_map(struct phys *phys, struct node *node, pfn_t start, u64 nr)
 {

@@ -211,8 +211,8 @@ pfn_t alloc_contig_pages_locked(struct phys *phys, u64 nr, u64 align, unsigned n
 	pfn_t end = node->start_pfn + node->spanned_pages;
 
 	/*
-	 * From the top down: low memory is scarce. No range that holds an obstacle will do; one that
-	 * looked good and could not be emptied costs too much to try again a frame further.
+	 * From the top down: low memory is scarce. No range that holds an obstacle will do; one
+	 * that looked good and could not be emptied costs too much to try again a frame further.
 	 */
 	while (end >= first + nr) {
 		pfn_t start = align_down(end - nr, align);

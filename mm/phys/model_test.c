@@ -3,9 +3,9 @@
  *
  * How     Random calls on machines of several shapes. The model knows only who holds each frame;
  *         it checks that what is handed out was nobody's, carries what its owner wrote in it until
- *         it is given back, and that an allocation fails only when it may. Every so often each frame
- *         of the machine is found in exactly one place: in a free block, on one per-CPU list, with
- *         the owner that the model knows, offline, or reserved at boot.
+ *         it is given back, and that an allocation fails only when it may. Every so often each
+ *         frame of the machine is found in exactly one place: in a free block, on one per-CPU
+ *         list, with the owner that the model knows, offline, or reserved at boot.
  * Also    the sweep: one scenario that calls everything once, with the first allocation failing,
  *         then the second, and so on until it runs through; each time nothing may be lost.
  *

@@ -432,7 +432,7 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 
 	addr &= PAGE_MASK;
 	if (kind == BAD_BUS && vma) /* where no RAM ever is, not registered: a native SIGBUS */
-		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)host_prot(vma),
+		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)space_prot(vma),
 			   MAP_FIXED | MAP_SHARED, s->comm ? (u64)s->comm->ram_fd : 0,
 			   s->host->ram_max_bytes);
 	else if (kind == BAD_ACCERR && vma)

@@ -243,7 +243,7 @@ void world_forked(struct mm *parent, struct mm *child)
 	for (struct vma *vma = vma_first(parent); vma; vma = vma_next(vma))
 		if (vma->flags & (VM_DONTCOPY | VM_WIPEONFORK))
 			for (vaddr_t at = vma->start; at < vma->end; at += PAGE_SIZE)
-				translation(child, at)->installed = false;
+				assert_false(translation(child, at)->installed);
 }
 
 void world_adopt(struct mm *mm)

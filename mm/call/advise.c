@@ -151,7 +151,7 @@ static int advise_area(struct vma *vma, vaddr_t *addr, vaddr_t end, int advice)
 	return 0;
 }
 
-/* Page by page: what lies before a hole or a forbidden area is brought in. Linux: madvise_populate(). */
+/* What lies before a hole or a forbidden area is brought in. Linux: madvise_populate(). */
 static s64 populate(struct mm *mm, vaddr_t addr, vaddr_t end, u32 need)
 {
 	while (addr < end) {
@@ -327,6 +327,8 @@ s64 call_mlockall(struct mm *mm, u32 flags)
 	if ((mm->total_vm << PAGE_SHIFT) > mm->rlimit_memlock)
 		return -ENOMEM;
 	for (vma = vma_first(mm); vma; vma = vma_next(vma)) {
+		if (vma->flags & VM_PFNMAP)
+			continue; /* not ours to lock */
 		vma = vma_set_flags(vma, vma->flags | VM_LOCKED | (flags & 4 ? VM_LOCKONFAULT : 0));
 		if (!(flags & 4) && (vma->flags & VM_ACCESS))
 			(void)fault_populate(mm, vma->start, vma->end);

@@ -72,6 +72,18 @@ static int copy_entries(struct vma *from, struct mm *child)
 	return err;
 }
 
+/* What the child must not see is not translated while the back end copies its own. */
+static void hide_area(struct vma *vma)
+{
+	struct mmu_range range = { vma->mm, vma->start, vma->end };
+	vaddr_t addr = vma->start;
+	pte_t *pte;
+
+	for (; (pte = table_next(&vma->mm->table, &addr, vma->end)); addr += PAGE_SIZE)
+		*pte &= pte_present(*pte) ? ~PTE_ACCESSED : ~0ull;
+	vma->mm->machine->mmu->invalidate(&range, 1);
+}
+
 static int copy_area(struct vma *from, struct mm *child)
 {
 	struct vma_desc d = { .start = from->start,
@@ -82,6 +94,8 @@ static int copy_area(struct vma *from, struct mm *child)
 			      .written = from->written && !(from->flags & VM_WIPEONFORK),
 			      .anon_vma = from->flags & VM_WIPEONFORK ? NULL : from->anon_vma };
 
+	if (from->flags & (VM_DONTCOPY | VM_WIPEONFORK))
+		hide_area(from);
 	if (from->flags & VM_DONTCOPY)
 		return 0;
 	if (!vma_add(child, &d))

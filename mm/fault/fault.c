@@ -161,6 +161,10 @@ int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end)
 
 		if (!vma || vma->start > addr)
 			return -ENOMEM;
+		if (vma->flags & VM_PFNMAP) { /* the host's: there is nothing to bring in */
+			addr = vma->end;
+			continue;
+		}
 		f.addr = addr;
 		pte = table_find(&mm->table, addr);
 		if (!(vma->flags & VM_ACCESS))

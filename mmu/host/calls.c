@@ -219,6 +219,8 @@ static s64 on_mlock(struct request *r)
 {
 	const u64 *a = r->n->arg;
 
+	if (r->n->nr == SYS_mlock2 && (a[2] & ~1ull))
+		return -EINVAL;
 	if (!managed(r, a[0], a[1]))
 		return NATIVE;
 	return call_mlock(r->mm, a[0], a[1], r->n->nr == SYS_mlock2 && (a[2] & 1));

@@ -11,12 +11,15 @@
  */
 #include "e2e.h"
 
+#include <sys/utsname.h>
+
 enum { PAGES = 96 };
 #define ARENA ((char *)0x200000001000)
 
 static uint64_t state;
 static sigjmp_buf back;
 static int with_mincore;
+static int moves_ranges; /* the kernel's mremap takes several areas at once: 6.17 */
 static int file;
 
 static unsigned below(unsigned n)
@@ -112,8 +115,10 @@ static void call_mremap(char *at, size_t size)
 	size_t to = (1 + below(20)) * PAGE;
 	char *target = ARENA + below(PAGES - 24) * PAGE;
 
-	if (to == size)
-		to += PAGE; /* recent kernels move several areas at once if the size stays */
+	if (moves_ranges && below(2))
+		to = size;
+	else if (to == size && !moves_ranges)
+		to += PAGE;
 	switch (below(4)) {
 	case 0:
 		printf("mremap in place to %zu", to / PAGE);
@@ -260,13 +265,16 @@ static void step(void)
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = handler };
+	struct utsname kernel;
 	char page[PAGE];
-	int operations, i;
+	int operations, i, major, minor;
 
 	must(argc >= 3);
 	state = strtoull(argv[1], NULL, 10) * 0x9e3779b97f4a7c15ULL | 1;
 	operations = atoi(argv[2]);
 	with_mincore = argc > 3;
+	must(uname(&kernel) == 0 && sscanf(kernel.release, "%d.%d", &major, &minor) == 2);
+	moves_ranges = major > 6 || (major == 6 && minor >= 17);
 	must(sigaction(SIGSEGV, &action, NULL) == 0 && sigaction(SIGBUS, &action, NULL) == 0);
 	file = open("memcalls.data", O_RDWR | O_CREAT | O_TRUNC, 0600);
 	must(file >= 0);

@@ -32,6 +32,19 @@
 #define public __attribute__((visibility("default")))
 #define hidden __attribute__((visibility("hidden"))) /* not by way of the GOT */
 
+/*
+ * For what one thread changes under a lock and others read without, as a hint or to check it again:
+ * the word is read and written whole. In the two calls that count instructions a plain load does
+ * the same, as operand of another instruction.
+ */
+#define relaxed(word)		 __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define relaxed_set(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
+#if defined(__SANITIZE_THREAD__)
+#define operand(word) relaxed(word)
+#else
+#define operand(word) (word)
+#endif
+
 static inline size_t round_up(size_t n, size_t to)
 {
 	return (n + to - 1) & ~(to - 1);

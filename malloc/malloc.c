@@ -25,7 +25,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define alias(of) __attribute__((alias(#of)))
+#define text_of(name) #name
+#define alias(of)     __attribute__((alias(text_of(of)))) /* also where the names are macros */
 
 cold static void *fail(void)
 {
@@ -77,7 +78,7 @@ static inline void *malloc_quick(size_t bytes)
 	struct magazine *m;
 	void *block;
 
-	if (unlikely(bytes >= heap_quick))
+	if (unlikely(bytes >= operand(heap_quick)))
 		return malloc_slow(bytes);
 	m = (struct magazine *)((char *)cache + heap_magazine[bytes]);
 	block = m->top[-1];
@@ -101,11 +102,11 @@ void free(void *p)
 	size_t unit = ((uintptr_t)p - heap_base) >> UNIT_SHIFT;
 	struct magazine *m;
 
-	if (unlikely(unit >= heap_unit_limit)) {
+	if (unlikely(unit >= operand(heap_unit_limit))) {
 		block_free(p);
 		return;
 	}
-	m = (struct magazine *)((char *)cache + heap_map[unit]);
+	m = (struct magazine *)((char *)cache + operand(heap_map[unit]));
 	if (unlikely((MALLOC_CHECKS && (uint16_t)(uintptr_t)p * m->inverse >= m->inverse) ||
 		     m->top == m->limit || (MALLOC_CHECKS && m->top[-1] == p))) {
 		block_free(p);

@@ -40,7 +40,7 @@ static _Atomic uint32_t notes;
 
 static size_t dirty_bytes_now(void)
 {
-	return ((size_t)units.dirty << UNIT_SHIFT) + (spans.dirty_pages << PAGE_SHIFT);
+	return ((size_t)relaxed(units.dirty) << UNIT_SHIFT) + (spans.dirty_pages << PAGE_SHIFT);
 }
 
 static void tick(void)

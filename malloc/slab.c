@@ -226,7 +226,7 @@ void slab_give(unsigned class, void **slot, size_t count)
 		give_one(cs, class, slot[i]);
 	free = cs->free;
 	lock_give(&cs->lock);
-	reap_note(free * class_info[class].bytes + ((size_t)units.dirty << UNIT_SHIFT));
+	reap_note(free * class_info[class].bytes + ((size_t)relaxed(units.dirty) << UNIT_SHIFT));
 }
 
 bool slab_has_free(unsigned class, const void *block)

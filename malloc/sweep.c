@@ -72,10 +72,8 @@ void slab_sweep(uint32_t older_than)
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct class_state *cs = &class_state[c];
 
-		if (cs->free * class_info[c].bytes < PAGE_BYTES)
-			continue;
 		lock_take(&cs->lock);
-		for (unsigned i = 0; i < SLAB_LISTS; i++)
+		for (unsigned i = 0; i < SLAB_LISTS && cs->free; i++)
 			sweep_list(cs->list[i], older_than);
 		lock_give(&cs->lock);
 	}

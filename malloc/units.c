@@ -53,7 +53,7 @@ static uint32_t take_top(void)
 
 	if (((size_t)unit + 1) << UNIT_SHIFT > ready_bytes && !open_more(unit))
 		return 0;
-	units.top = unit + 1;
+	relaxed_set(units.top, unit + 1);
 	return unit;
 }
 
@@ -71,7 +71,10 @@ static uint32_t take_free(void)
 			continue;
 		bit = (uint32_t)__builtin_ctzl(*word);
 		*word &= *word - 1;
-		*(seek_dirty ? &units.dirty : &units.clean) -= 1;
+		if (seek_dirty)
+			relaxed_set(units.dirty, units.dirty - 1);
+		else
+			units.clean--;
 		if (seek_dirty)
 			units.low_word = i;
 		return i * 64 + bit;
@@ -98,7 +101,7 @@ void unit_give(uint32_t unit)
 	bits_of(unit / 64)->dirty |= (uint64_t)1 << (unit % 64);
 	if (unit / 64 < units.low_word)
 		units.low_word = unit / 64;
-	units.dirty++;
+	relaxed_set(units.dirty, units.dirty + 1);
 	lock_give(&units.lock);
 }
 
@@ -114,7 +117,7 @@ static uint32_t claim_run(uint32_t from, uint32_t older_than)
 
 	while (unit < units.top && is_old(unit, older_than)) {
 		bits_of(unit / 64)->dirty &= ~((uint64_t)1 << (unit % 64));
-		units.dirty--;
+		relaxed_set(units.dirty, units.dirty - 1);
 		unit++;
 	}
 	return unit - from;
@@ -182,7 +185,7 @@ void units_purge(uint32_t older_than)
 
 uint32_t units_top(void)
 {
-	return __atomic_load_n(&units.top, __ATOMIC_RELAXED);
+	return relaxed(units.top);
 }
 
 bool unit_was_freed(const void *block)

@@ -154,22 +154,38 @@ static int in_child(void)
 	return wrong != 0;
 }
 
-static void test_fork(void **state)
+/* Forks as many times; how often the child failed. */
+static void *fork_often(void *arg)
 {
-	int status, failed = 0;
-	pthread_t t[4];
+	uintptr_t failed = 0;
+	int status;
 
-	(void)state;
-	for (uintptr_t i = 0; i < 4; i++)
-		pthread_create(&t[i], NULL, swap_blocks, (void *)(i + 1));
-	for (int i = 0; i < 1000; i++) {
+	for (uintptr_t i = 0; i < (uintptr_t)arg; i++) {
 		pid_t pid = fork();
 
 		if (pid == 0)
 			_exit(in_child());
-		assert_true(pid > 0);
-		waitpid(pid, &status, 0);
-		failed += status != 0;
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+			failed++;
+	}
+	return (void *)failed;
+}
+
+/* A thousand forks in two threads at once, while four others allocate. */
+static void test_fork(void **state)
+{
+	pthread_t t[4], forker[2];
+	uintptr_t failed = 0;
+	void *result;
+
+	(void)state;
+	for (uintptr_t i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, swap_blocks, (void *)(i + 1));
+	for (int i = 0; i < 2; i++)
+		pthread_create(&forker[i], NULL, fork_often, (void *)(uintptr_t)500);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(forker[i], &result);
+		failed += (uintptr_t)result;
 	}
 	stop = true;
 	for (int i = 0; i < 4; i++)

@@ -30,7 +30,7 @@ bench: all
 	@BUILD=$(BUILD) bench/run
 
 bench-malloc: all
-	@tools/install-deps build bench
+	@tools/install-deps build malloc
 	@BUILD=$(BUILD) bench/malloc/run
 
 install: all

@@ -45,7 +45,6 @@ struct mm {
 	int uid;
 	char comm[TASK_COMM_LEN];
 	bool oom_victim; /* chosen and not gone yet */
-	bool debugged; /* keep every present page in the back end */
 	void *backend; /* the MMU back end's own */
 };
 

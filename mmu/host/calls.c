@@ -422,9 +422,9 @@ static s64 on_shmctl(struct request *r)
 	return NATIVE;
 }
 
-static s64 on_ptrace(struct request *r)
+static s64 on_peek(struct request *r)
 {
-	r->mm->debugged = true;
+	peek_prepare(r->host, r->proc, r->n);
 	return NATIVE;
 }
 
@@ -492,7 +492,10 @@ static const struct entry table[] = {
 	{ SYS_setrlimit, "setrlimit", on_limits },
 	{ SYS_prlimit64, "prlimit64", on_limits },
 	{ SYS_pkey_mprotect, "pkey_mprotect", on_pkey_mprotect },
-	{ SYS_ptrace, "ptrace", on_ptrace },
+	{ SYS_ptrace, "ptrace", on_peek },
+	{ SYS_pread64, "pread64", on_peek },
+	{ SYS_pwrite64, "pwrite64", on_peek },
+	{ SYS_lseek, "lseek", on_peek },
 	{ SYS_open, "open", on_direct },
 	{ SYS_openat, "openat", on_direct },
 	{ SYS_fcntl, "fcntl", on_direct },

@@ -51,7 +51,7 @@ struct comm {
 	int32_t uffd; /* descriptor in the program, or -errno */
 	int32_t uffd_dev; /* /dev/userfaultfd in the program, or negative */
 	int32_t ram_fd; /* descriptor in the agent */
-	int32_t agent; /* process id of the agent */
+	int32_t agent; /* process id of the agent, from when it was made */
 	struct comm_command command[COMM_COMMANDS];
 };
 

@@ -316,6 +316,7 @@ static void reap_children(struct host *h)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		forget_dying(h, pid);
+		agent_died(h, pid);
 		if (pid == h->first_pid) {
 			h->first_status = status;
 			h->first_ended = true;

@@ -82,7 +82,6 @@ struct proc {
 	int pidfd;
 	struct space *space; /* NULL until its image was taken over */
 	pid_t exec_pending; /* who called execve last: the image may be another one by now */
-	bool traced;
 	bool limits_stale;
 	bool own_affinity; /* it chose its CPUs itself */
 	enum takeover takeover;
@@ -214,6 +213,8 @@ bool space_alive(struct space *s);
 struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 /* Hands posted commands over and waits. 0, or the first error. */
 int agent_run(struct space *s);
+/* A child of the manager's has ended: if it was an agent, its program must end too. */
+void agent_died(struct host *h, pid_t pid);
 /* The space has no use for its agent any more, nor for one that is being made. */
 void agent_end(struct space *s);
 
@@ -251,6 +252,13 @@ void calls_handle(struct host *h, const struct deferred *n);
 void reply_value(struct host *h, u64 id, s64 value);
 void reply_continue(struct host *h, u64 id);
 const char *call_name(int nr);
+
+/* peek.c */
+#define MEM_OFFSET_MIN (1ull << 40) /* from here on a pread() is one of /proc/PID/mem */
+/* The image of a process that is traced stays present, if it lies below that. */
+void peek_new_image(struct proc *p);
+/* What the call wants to see of another process's memory is made present, as far as possible. */
+void peek_prepare(struct host *h, struct proc *caller, const struct deferred *n);
 
 /* herd.c */
 void herd_start(struct host *h);

@@ -161,7 +161,6 @@ struct proc *proc_of(struct host *h, pid_t tid)
 		p = proc_new(h, tgid);
 		adopt(p, ppid);
 	}
-	p->traced = tracer != 0;
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		host_fail("out of host memory");

@@ -180,8 +180,12 @@ void takeover_finish(struct proc *p, u64 id)
 	int err = 0, fd;
 
 	s->comm = (struct comm *)(void *)(h->comm_base + (u64)s->slot * COMM_SIZE);
-	herd_agent(h, s->comm->agent);
-	err = poke(p->stub_tid, p->stub_pc, p->stub_saved, p->stub_len, NULL);
+	if (s->comm->agent <= 0) /* killed while it was being made */
+		err = -ESRCH;
+	else
+		herd_agent(h, s->comm->agent);
+	if (!err)
+		err = poke(p->stub_tid, p->stub_pc, p->stub_saved, p->stub_len, NULL);
 	p->takeover = TAKEOVER_NONE;
 	p->incoming = NULL;
 	snprintf(path, sizeof(path), "/proc/%d/comm", p->pid);
@@ -198,6 +202,8 @@ void takeover_finish(struct proc *p, u64 id)
 		s->users = 1;
 		if (!err)
 			err = image_adopt(p, s);
+		if (!err)
+			peek_new_image(p);
 	} else {
 		/* The private copy of the patched code goes; the window shows the file again. */
 		agent_post(s, SYS_madvise, p->stub_pc & PAGE_MASK,

@@ -14,28 +14,44 @@
 
 #include "mmu/host/host.h"
 
+/* A killed agent is a zombie until it is reaped. */
+static bool is_dead(pid_t agent)
+{
+	siginfo_t info = { 0 };
+
+	if (agent <= 0 || kill(agent, 0) < 0)
+		return true;
+	return waitid(P_PID, (id_t)agent, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+	       info.si_pid;
+}
+
+/* Without its agent the program could only wait for ever. */
+static void mourn(struct space *s)
+{
+	s->gone = true;
+	kill(s->comm->program, SIGKILL);
+}
+
+void agent_died(struct host *h, pid_t pid)
+{
+	struct space *s;
+
+	list_for_each_entry(s, &h->spaces, struct space, all)
+		if (s->comm && !s->gone && s->comm->agent == pid)
+			mourn(s);
+}
+
 static void wait_done(struct space *s, u32 want)
 {
-	struct timespec patience = { 2, 0 };
+	struct timespec patience = { 0, 100000000 };
 	u32 done;
 
 	while ((done = __atomic_load_n(&s->comm->done, __ATOMIC_ACQUIRE)) != want) {
 		long r = syscall(SYS_futex, &s->comm->done, FUTEX_WAIT, done, &patience, NULL, 0);
 
-		if (r < 0 && errno == ETIMEDOUT && kill(s->comm->agent, 0) < 0) {
-			s->gone = true;
+		if (r < 0 && errno == ETIMEDOUT && is_dead(s->comm->agent)) {
+			mourn(s);
 			return;
-		}
-		if (r < 0 && errno == ETIMEDOUT) {
-			/* A killed agent is a zombie until it is reaped. */
-			siginfo_t info = { 0 };
-
-			if (waitid(P_PID, (id_t)s->comm->agent, &info,
-				   WEXITED | WNOHANG | WNOWAIT) == 0 &&
-			    info.si_pid) {
-				s->gone = true;
-				return;
-			}
 		}
 	}
 }

@@ -47,10 +47,10 @@ int main(int argc, char **argv)
 '''
 
 
-def build(bench):
+def build(bench, *flags):
     source = bench.write('sample.c', SAMPLE)
     target = os.path.join(bench.inputs, 'sample')
-    bench.native(['/usr/bin/gcc', '-g', '-O0', '-w', source, '-o', target])
+    bench.native(['/usr/bin/gcc', '-g', '-O0', '-w', *flags, source, '-o', target])
     return target
 
 
@@ -61,9 +61,7 @@ def no_numbers(text):
     return text
 
 
-@program('gdb', mem=('256M',), timeout=90, normalise=no_numbers)
-def gdb(bench):
-    """gdb on Quire: breakpoints, backtrace, reading and writing memory, watchpoints, a crash"""
+def gdb_session(bench, *flags):
     bench.need('gdb')
     commands = ['set confirm off', 'set debuginfod enabled off', 'set width 0',
                 'break sum', 'run', 'backtrace', 'print list->value', 'print list->next->text',
@@ -74,7 +72,19 @@ def gdb(bench):
     argv = ['/usr/bin/gdb', '-nx', '-batch']
     for command in commands:
         argv += ['-ex', command]
-    return argv + ['--args', build(bench)]
+    return argv + ['--args', build(bench, *flags)]
+
+
+@program('gdb', mem=('256M',), timeout=90, normalise=no_numbers)
+def gdb(bench):
+    """gdb on Quire: breakpoints, backtrace, memory, watchpoints, calls in the program, a crash"""
+    return gdb_session(bench)
+
+
+@program('gdb-no-pie', mem=('256M',), timeout=90, normalise=no_numbers)
+def gdb_no_pie(bench):
+    """the same with a program at low addresses"""
+    return gdb_session(bench, '-no-pie')
 
 
 @program('gdb-quire-program', mem=('256M',), timeout=90, normalise=no_numbers)
@@ -83,7 +93,7 @@ def gdb_attach(bench):
     bench.need('gdb')
     target = bench.compile('hog')
     script = f'''
-{target} 8 sleep 1500 &
+{target} 8 sleep 5000 &
 sleep 0.7
 gdb -nx -batch -ex 'set debuginfod enabled off' -p $! -ex 'frame function main' -ex 'print pages' \
     -ex 'x/2gx memory' -ex detach 2>/dev/null | grep -E '^\\$|^0x.*:' | sed 's/^0x[^:]*//'

@@ -23,7 +23,8 @@ def traces(bench):
         mounts = {line for line in f if 'quire' in line.lower()}
     with open('/proc/swaps', encoding='utf-8') as f:
         swaps = set(f.read().splitlines()[1:])
-    files = {name for folder in FOLDERS for name in glob.glob(f'{folder}/*quire*')}
+    files = {name for folder in FOLDERS for name in glob.glob(f'{folder}/*quire*')
+             if not os.path.basename(name).startswith('quire-e2e-')}    # other runs of this
     inside = set(os.listdir(bench.tmp)) | set(os.listdir(bench.work))
     with open('/proc/sysvipc/shm', encoding='ascii') as f:
         ipc = set(line.split()[1] for line in f.read().splitlines()[1:])

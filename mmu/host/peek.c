@@ -1,8 +1,8 @@
 /*
  * peek.c - a debugger looks at another process's memory.
  *
- * How     The host serves PTRACE_PEEK and /proc/PID/mem without waiting for a userfaultfd: on a page
- *         that is not there they fail. So those calls are reported, and the pages are made present
+ * How     PTRACE_PEEK and /proc/PID/mem do not wait for a userfaultfd: on the host they fail
+ *         on a page that is not there. So those calls are reported, and the pages are made present
  *         before the host goes on. A pread() is taken for one of /proc/PID/mem by its offset,
  *         which no file has. An image at addresses that a file could have (-no-pie) is locked into
  *         RAM while it is traced; its heap is not, and parts of it may be unreadable at times.
@@ -35,7 +35,7 @@ static void make_present(struct proc *target, vaddr_t addr, u64 len, enum access
 		vma = vma_at(target->space->mm, addr);
 		if (!vma || (vma->flags & VM_PFNMAP))
 			continue;
-		/* A breakpoint in read-only text is the host's own affair once the page is there. */
+		/* A breakpoint in text is the host's own affair once the page is there. */
 		(void)fault_handle(target->space->mm, addr,
 				   vma->flags & VM_WRITE ? access : ACCESS_READ);
 	}

@@ -76,7 +76,7 @@ static void log_machine(struct machine *m, const char *line)
 
 #define SEEDED_EVENT_NS 20000
 
-/* With a seed the machine's clock counts events: the real one would decide differently each time. */
+/* With a seed the machine's clock counts events: the real one decides differently each time. */
 static u64 machine_now(struct machine *m)
 {
 	struct host *h = m->owner;

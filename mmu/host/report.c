@@ -247,7 +247,7 @@ static int supervise(pid_t manager)
 	while (waitpid(manager, &status, 0) < 0)
 		if (errno != EINTR)
 			return -1;
-	if (!WIFEXITED(status))
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		cleanup_descendants();
 	return status;
 }

@@ -245,17 +245,22 @@ static u32 take_reserves(struct request *req)
 	return take_first_fit(req, WMARK_MIN);
 }
 
+/* Large blocks may be had by moving pages, without losing any. */
+static u32 take_by_moving(const struct request *req)
+{
+	if (!req->order ||
+	    compact_direct(req->phys, req->gfp, req->order, req->nid) != COMPACT_SUCCESS)
+		return FRAME_NONE;
+	return take_first_fit(req, WMARK_MIN);
+}
+
 /* Relieve pressure and try again for as long as it helps. */
 static u32 take_with_relief(struct request *req)
 {
 	unsigned left = retries_allowed(req);
 	enum pressure_result relief;
-	u32 entry = FRAME_NONE;
+	u32 entry = take_by_moving(req);
 
-	/* Large blocks may be had by moving pages, without losing any. */
-	if (req->order &&
-	    compact_direct(req->phys, req->gfp, req->order, req->nid) == COMPACT_SUCCESS)
-		entry = take_first_fit(req, WMARK_MIN);
 	while (entry == FRAME_NONE && left-- > 0) {
 		relief = pressure_relieve(req->phys, req->gfp, req->order);
 		if (relief == PRESSURE_RESERVES && !(req->gfp & __GFP_NOMEMALLOC))
@@ -267,6 +272,8 @@ static u32 take_with_relief(struct request *req)
 			drain_all_pages(req->phys);
 			entry = take_first_fit(req, WMARK_MIN);
 		}
+		if (entry == FRAME_NONE)
+			entry = take_by_moving(req);
 	}
 	if (entry == FRAME_NONE && req->gfp & __GFP_NOFAIL) {
 		entry = take_reserves(req);

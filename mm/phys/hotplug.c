@@ -59,7 +59,8 @@ static struct page *create_map(struct phys *phys, u64 nr)
 	unsigned nid;
 
 	if (frames <= (u64)1 << MAX_PAGE_ORDER)
-		return alloc_pages_exact(phys, bytes, GFP_KERNEL | __GFP_ZERO);
+		return alloc_pages_exact(phys, bytes,
+					 GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_ZERO);
 	for (nid = 0; nid < phys->nr_nodes && pfn == PFN_NONE; nid++)
 		if (phys->nodes[nid]->present_pages)
 			pfn = alloc_contig_pages_locked(phys, frames, 1, nid);

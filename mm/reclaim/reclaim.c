@@ -208,6 +208,8 @@ u64 reclaim_pages(struct machine *m, u64 want)
 enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
 {
 	struct machine *m = container_of(phys, struct machine, phys);
+	/* Compaction needs room for copies of twice the block. Linux: compact_gap(). */
+	u64 want = max_u64(SWAP_CLUSTER_MAX, order ? 2ull << order : 1);
 	int retry;
 
 	if (m->reclaiming)
@@ -216,7 +218,7 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 		return PRESSURE_FAIL;
 	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + gfp_zone(phys, gfp)));
 	for (retry = 0; retry < MAX_RECLAIM_RETRIES; retry++)
-		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, SWAP_CLUSTER_MAX) > 0)
+		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want) > 0)
 			return PRESSURE_RETRY;
 	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
 		return PRESSURE_FAIL;

@@ -118,6 +118,22 @@ def sparse(bench):
     expect(run.counter('pgmigrate_success') > 500, 'hardly a page moved')
 
 
+@check('compact-direct')
+def direct(bench):
+    """a block of 2 MiB is wanted on a full machine whose free memory is scattered"""
+    plan = [(at, what) for at in (1500, 2000, 2500)
+            for what in ('add 128M-256M', 'remove 128M-256M')]
+    program = [bench.compile('pattern'), '76', '2.5']
+    run = bench.on_quire(program, 131072, 131072, [
+        '--max-mem', '256M', '--memory-model', 'sparse', '--set', 'compaction_proactiveness=0',
+        *orders(*plan)])
+    expect_status(run, 0)
+    expect_orders(run, 6)
+    expect(run.counter('compact_success') > 0, 'no direct compaction had success')
+    expect(run.counter('compact_stall') >= run.counter('compact_success'), 'success without stall')
+    return f'{run.counter("compact_success")} of {run.counter("compact_stall")} had success'
+
+
 @check('ctl')
 def ctl(bench):
     """quire ctl: orders over the socket, answers, exit statuses; the socket goes with the run"""

@@ -36,6 +36,7 @@ enum {
 	OPT_NODES,
 	OPT_MACHINE,
 	OPT_MODEL,
+	OPT_POLICY,
 	OPT_MAX_MEM,
 	OPT_MOVABLE,
 	OPT_AT,
@@ -69,6 +70,8 @@ static const struct argp_option options[] = {
 	{ "machine", OPT_MACHINE, "FILE", 0,
 	  "nodes, holes, distances, CPUs from a file (docs/migrate.md)", 0 },
 	{ "memory-model", OPT_MODEL, "MODEL", 0, "flat (default), discontig or sparse", 0 },
+	{ "numa-policy", OPT_POLICY, "POLICY", 0, "local (default), interleave or preferred:NODE",
+	  0 },
 	{ "max-mem", OPT_MAX_MEM, "SIZE", 0, "how far memory added later may reach", 0 },
 	{ "movable", OPT_MOVABLE, "SIZE", 0,
 	  "zone Movable, which can go offline, at the top of each node", 0 },
@@ -220,6 +223,11 @@ static error_t parse_topology(int key, char *arg, struct argp_state *state)
 		if (!topology_model(&r->config.topology, arg))
 			argp_failure(state, STATUS_ERROR, 0,
 				     "--memory-model %s: flat, discontig or sparse", arg);
+		break;
+	case OPT_POLICY:
+		if (!topology_policy(&r->config.topology, arg))
+			argp_failure(state, STATUS_ERROR, 0,
+				     "--numa-policy %s: local, interleave or preferred:NODE", arg);
 		break;
 	case OPT_MAX_MEM:
 		want_size(state, "max-mem", arg, &r->config.topology.max_bytes);

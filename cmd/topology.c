@@ -80,6 +80,30 @@ bool topology_model(struct quire_topology *t, const char *text)
 	return false;
 }
 
+static bool number(const char *text, unsigned long most, unsigned long *value)
+{
+	char *end;
+
+	*value = strtoul(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && *value <= most;
+}
+
+bool topology_policy(struct quire_topology *t, const char *text)
+{
+	unsigned long node = 0;
+
+	if (!strcmp(text, "local"))
+		t->policy = QUIRE_LOCAL;
+	else if (!strcmp(text, "interleave"))
+		t->policy = QUIRE_INTERLEAVE;
+	else if (!strncmp(text, "preferred:", 10) && number(text + 10, QUIRE_NODES_MAX - 1, &node))
+		t->policy = QUIRE_PREFERRED;
+	else
+		return false;
+	t->preferred_node = (unsigned int)node;
+	return true;
+}
+
 bool topology_check(const struct quire_topology *t, char *why, size_t size)
 {
 	unsigned int i;
@@ -94,6 +118,10 @@ bool topology_check(const struct quire_topology *t, char *why, size_t size)
 				 r->node);
 		else
 			continue;
+		return false;
+	}
+	if (t->preferred_node && t->preferred_node >= t->nr_nodes) {
+		snprintf(why, size, "preferred node %u: there is none", t->preferred_node);
 		return false;
 	}
 	for (i = 0; i < t->nr_cpus; i++)
@@ -197,20 +225,14 @@ static bool cut_line(char *text, struct line *l)
 	return cut_value(text, &l->value[0], &after) && !after;
 }
 
-static bool number(const char *text, unsigned long most, unsigned long *value)
-{
-	char *end;
-
-	*value = strtoul(text, &end, 10);
-	return isdigit((unsigned char)*text) && !*end && *value <= most;
-}
-
 static bool set_machine(struct quire_topology *t, const struct line *l)
 {
 	if (l->nr != 1)
 		return false;
 	if (!strcmp(l->key, "model"))
 		return topology_model(t, l->value[0]);
+	if (!strcmp(l->key, "policy"))
+		return topology_policy(t, l->value[0]);
 	if (!strcmp(l->key, "max"))
 		return size_parse(l->value[0], &t->max_bytes);
 	if (!strcmp(l->key, "movable"))

@@ -15,6 +15,8 @@
 bool topology_nodes(struct quire_topology *t, const char *text);
 /* "flat", "discontig" or "sparse". */
 bool topology_model(struct quire_topology *t, const char *text);
+/* "local", "interleave" or "preferred:N". */
+bool topology_policy(struct quire_topology *t, const char *text);
 /*
  * Reads a machine file (docs/migrate.md). False, with what is wrong and in which line, in `why`.
  */

@@ -43,6 +43,9 @@ struct quire_ram {
 /* How the machine finds the struct page of a frame. */
 enum quire_memory_model { QUIRE_FLATMEM, QUIRE_DISCONTIGMEM, QUIRE_SPARSEMEM };
 
+/* Which node a program's page comes from. */
+enum quire_policy { QUIRE_LOCAL, QUIRE_PREFERRED, QUIRE_INTERLEAVE };
+
 /* How the machine is built. All zero: `ram_bytes` in one piece, on one node with one CPU. */
 struct quire_topology {
 	struct quire_ram ram[QUIRE_RAM_MAX]; /* ascending; what is between are holes */
@@ -52,6 +55,8 @@ struct quire_topology {
 	unsigned int nr_cpus; /* 0: one for each node */
 	uint8_t cpu_node[QUIRE_CPUS_MAX]; /* node of each CPU, where nr_cpus is not 0 */
 	enum quire_memory_model model;
+	enum quire_policy policy;
+	unsigned int preferred_node;
 	uint64_t max_bytes; /* end of what hot-added memory may reach; 0: nothing is added */
 	uint64_t movable_bytes; /* zone Movable, at the top of each node (movablecore=) */
 };

@@ -181,7 +181,7 @@ static bool copy_run(struct fault *f)
 	struct page *copy = NULL;
 
 	if (nr > 1)
-		copy = alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, order);
+		copy = user_pages_alloc(m, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, order);
 	if (!copy) {
 		f->start = f->addr;
 		f->end = f->addr + PAGE_SIZE;
@@ -220,7 +220,7 @@ static struct page *alloc_copy(struct fault *f, const struct page *page)
 
 	if (!page_test(page, PG_pinned))
 		return fault_alloc(f);
-	copy = alloc_pages(&f->mm->machine->phys, GFP_HIGHUSER, 0);
+	copy = user_pages_alloc(f->mm->machine, GFP_HIGHUSER, 0);
 	if (copy) {
 		page_prepare(copy);
 		page_set(copy, PG_pinned);

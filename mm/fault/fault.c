@@ -60,7 +60,7 @@ static enum fault_result find_area(struct fault *f)
 
 struct page *fault_alloc(struct fault *f)
 {
-	struct page *page = alloc_pages(&f->mm->machine->phys, GFP_HIGHUSER_MOVABLE, 0);
+	struct page *page = user_pages_alloc(f->mm->machine, GFP_HIGHUSER_MOVABLE, 0);
 
 	if (page)
 		page_prepare(page);

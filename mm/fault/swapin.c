@@ -92,7 +92,7 @@ static struct page *cache_page(struct fault *f, vaddr_t addr, u64 slot, bool har
 	if (swap_cache_find(&m->swap, slot))
 		return NULL;
 	page = hard ? fault_alloc(f)
-		    : alloc_pages(&m->phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, 0);
+		    : user_pages_alloc(m, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, 0);
 	if (!page)
 		return NULL;
 	page_prepare(page);

@@ -52,17 +52,17 @@ static unsigned int run_order(struct fault *f)
 /* A block for the run, found without any pressure; order 0 may reclaim. */
 static struct page *run_alloc(struct fault *f, unsigned int *order)
 {
-	struct phys *phys = &f->mm->machine->phys;
+	struct machine *m = f->mm->machine;
 	struct page *page;
 
 	for (; *order > 0; (*order)--) {
 		if (!run_is_empty(f, *order))
 			continue;
-		page = alloc_pages(phys, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, *order);
+		page = user_pages_alloc(m, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, *order);
 		if (page)
 			return page;
 	}
-	return alloc_pages(phys, GFP_HIGHUSER_MOVABLE, 0);
+	return user_pages_alloc(m, GFP_HIGHUSER_MOVABLE, 0);
 }
 
 static enum fault_result no_entries(struct fault *f, struct page *block, unsigned int order)

@@ -32,11 +32,12 @@ struct window {
 /* Single pages for the window from one block, or one by one; how many there are. */
 static unsigned int window_alloc(struct window *w, bool hard)
 {
-	struct phys *phys = &w->map->machine->phys;
+	struct machine *m = w->map->machine;
+	struct phys *phys = &m->phys;
 	gfp_t easy = __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN;
 	unsigned int order = log2_ceil(w->nr), i;
 	struct page *block =
-		order && order <= MAX_PAGE_ORDER ? alloc_pages(phys, easy, order) : NULL;
+		order && order <= MAX_PAGE_ORDER ? user_pages_alloc(m, easy, order) : NULL;
 
 	if (block) {
 		split_page(phys, block, order);
@@ -49,7 +50,7 @@ static unsigned int window_alloc(struct window *w, bool hard)
 		return w->nr;
 	}
 	for (i = 0; i < w->nr; i++) {
-		w->page[i] = alloc_pages(phys, hard && i == 0 ? GFP_HIGHUSER_MOVABLE : easy, 0);
+		w->page[i] = user_pages_alloc(m, hard && i == 0 ? GFP_HIGHUSER_MOVABLE : easy, 0);
 		if (!w->page[i])
 			break;
 	}

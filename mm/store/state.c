@@ -11,6 +11,36 @@
 
 #include "base/check.h"
 
+/* The next node in turn that has memory. */
+static unsigned int next_node(struct machine *m)
+{
+	do
+		m->policy.node = (m->policy.node + 1) % m->phys.nr_nodes;
+	while (!(m->phys.node_states[N_MEMORY] >> m->policy.node & 1));
+	return m->policy.node;
+}
+
+static struct page *interleave(struct machine *m, gfp_t gfp, unsigned int order)
+{
+	unsigned int nid = next_node(m);
+	struct page *page = alloc_pages_node(&m->phys, nid, gfp, order);
+
+	if (page && page_to_nid(page) == nid) {
+		stat_add(&m->phys.stat, NUMA_INTERLEAVE, 1ull << order);
+		stat_add(&m->phys.nodes[nid]->stat, NUMA_INTERLEAVE, 1ull << order);
+	}
+	return page;
+}
+
+struct page *user_pages_alloc(struct machine *m, gfp_t gfp, unsigned int order)
+{
+	if (likely(m->policy.mode == POLICY_LOCAL))
+		return alloc_pages(&m->phys, gfp, order);
+	if (m->policy.mode == POLICY_PREFERRED)
+		return alloc_pages_node(&m->phys, m->policy.node, gfp, order);
+	return interleave(m, gfp, order);
+}
+
 void page_prepare(struct page *page)
 {
 	page->mapping = NULL;

@@ -64,6 +64,18 @@ struct kcompactd {
 	u64 next_ns; /* of the next look */
 };
 
+/* Where pages of programs and files come from. Linux: struct mempolicy, for all of the machine. */
+enum policy_mode {
+	POLICY_LOCAL, /* the node of the CPU that asks, then by distance */
+	POLICY_PREFERRED, /* one node, then by distance from it */
+	POLICY_INTERLEAVE, /* each block from the next node in turn */
+};
+
+struct policy {
+	enum policy_mode mode;
+	unsigned int node; /* preferred, or the one that was last in turn */
+};
+
 #define OOM_ROWS  32
 #define OOM_KILLS 16
 
@@ -93,11 +105,17 @@ struct machine {
 	struct mm *faulting; /* whose fault is being handled, for the OOM killer */
 	unsigned int kswapd_failures;
 	struct kcompactd kcompactd;
+	struct policy policy;
 	u64 nr_oom; /* kills so far */
 	struct oom_kill oom[OOM_KILLS];
 	u64 seed; /* of every choice */
 };
 
+/*
+ * A block of 2^order frames for programs or files, from the node that the policy says, or NULL.
+ * Linux: vma_alloc_folio(), alloc_pages_mpol().
+ */
+struct page *must_use user_pages_alloc(struct machine *m, gfp_t gfp, unsigned int order);
 /* Fields of a page that the allocator leaves undefined. Call on each page for the caches. */
 void page_prepare(struct page *page);
 /* A page becomes reclaimable. */

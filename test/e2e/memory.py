@@ -187,6 +187,23 @@ def nodes(bench):
         expect(run.counter(name) == first[name] + second[name], f'{name}: the sum differs')
 
 
+@check('nodes-policy')
+def policy(bench):
+    """interleaving gives both nodes their share; a preferred node comes first"""
+    hog = [bench.compile('hog'), '40']
+    run = bench.on_quire(hog, 65536, 0, ['--nodes', '2x64M', '--numa-policy', 'interleave',
+                                         '--set', 'fault_zero_pages=16'], nodes=True)
+    expect_status(run, 0)
+    first, second = (node['numa_interleave'] for node in run.report['nodes'])
+    expect(first + second == run.counter('numa_interleave') > 10000, f'{first} + {second}')
+    expect(abs(first - second) < 1000, f'{first} and {second} pages')
+    run = bench.on_quire(hog, 65536, 0, ['--nodes', '2x64M', '--numa-policy', 'preferred:1'],
+                         nodes=True)
+    expect_status(run, 0)
+    second = run.report['nodes'][1]
+    expect(second['numa_hit'] == second['numa_other'] > 10000, f'{second}')
+
+
 MACHINE = '''
 # three nodes; the first has a hole, the last is nearer to it than the second
 model = "%s"

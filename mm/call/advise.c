@@ -92,6 +92,17 @@ static int remove_shared(struct vma *vma, vaddr_t start, vaddr_t end)
 	return 0;
 }
 
+static void drop(struct mm *mm, vaddr_t start, vaddr_t end, int advice)
+{
+	u64 before = mm_rss(mm);
+
+	unmap_pages(mm, start, end);
+	if (advice == ADV_FREE) {
+		stat_add(&mm->machine->phys.stat, PGLAZYFREE, before - mm_rss(mm));
+		stat_add(&mm->machine->phys.stat, PGLAZYFREED, before - mm_rss(mm));
+	}
+}
+
 /* Acts on the part of one area. */
 static int act(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
 {
@@ -102,7 +113,7 @@ static int act(struct vma *vma, vaddr_t start, vaddr_t end, int advice)
 			return -EINVAL;
 		if (advice == ADV_FREE && !vma_is_anon(vma))
 			return -EINVAL;
-		unmap_pages(vma->mm, start, end);
+		drop(vma->mm, start, end, advice);
 		return 0;
 	case ADV_COLD:
 	case ADV_PAGEOUT:

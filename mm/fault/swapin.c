@@ -72,7 +72,7 @@ static void note_refault(struct machine *m, struct page *page, void *shadow)
 
 	if (!shadow)
 		return;
-	distance = lru->nonresident_age - radix_shadow_stamp(shadow);
+	distance = lru->nonresident_age - (radix_shadow_stamp(shadow) >> 1);
 	set = lru->nr[LRU_ACTIVE_FILE] + lru->nr[LRU_INACTIVE_FILE] + lru->nr[LRU_ACTIVE_ANON];
 	stat_inc(&m->phys.stat, WORKINGSET_REFAULT_ANON);
 	if (distance > set)
@@ -80,6 +80,10 @@ static void note_refault(struct machine *m, struct page *page, void *shadow)
 	page_set(page, PG_active);
 	lru->nonresident_age++;
 	stat_inc(&m->phys.stat, WORKINGSET_ACTIVATE_ANON);
+	if (radix_shadow_stamp(shadow) & 1) {
+		page_set(page, PG_workingset);
+		stat_inc(&m->phys.stat, WORKINGSET_RESTORE_ANON);
+	}
 }
 
 /* A page for the slot, in the cache, not read yet; NULL if there is one already, or no memory. */

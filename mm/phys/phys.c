@@ -45,9 +45,14 @@ void phys_stat_sync(struct phys *phys)
 
 	for (i = 0; i < array_size(ours); i++)
 		phys->stat.v[ours[i]] = 0;
-	for (nid = 0; nid < phys->nr_nodes; nid++)
+	for (i = 0; i < NR_LRU_LISTS; i++)
+		phys->stat.v[NR_INACTIVE_ANON + i] = 0;
+	for (nid = 0; nid < phys->nr_nodes; nid++) {
+		for (i = 0; phys->nodes[nid] && i < NR_LRU_LISTS; i++)
+			phys->stat.v[NR_INACTIVE_ANON + i] += phys->nodes[nid]->lruvec.nr[i];
 		for (type = 0; phys->nodes[nid] && type < MAX_NR_ZONES; type++)
 			sync_zone(&phys->stat, &phys->nodes[nid]->zones[type]);
+	}
 }
 
 void phys_node_stat(struct phys *phys, unsigned nid, struct vm_stat *stat)

@@ -131,9 +131,12 @@ static void write_out(struct batch *b)
 		(void)swap_write(&b->scan->machine->swap, dirty, nr);
 }
 
+/* When, and whether the page had been in use for long. Linux: pack_shadow(). */
 static void *eviction_shadow(struct machine *m, const struct page *page)
 {
-	return radix_shadow(page_lruvec(&m->phys, page)->nonresident_age++);
+	u64 age = page_lruvec(&m->phys, page)->nonresident_age++;
+
+	return radix_shadow(age << 1 | page_test(page, PG_workingset));
 }
 
 /* Shared memory keeps its slot in the object's tree. */

@@ -61,7 +61,7 @@ static unsigned int window_alloc(struct window *w, bool hard)
 static void note_refault(struct machine *m, struct page *page, void *shadow)
 {
 	struct lruvec *lru = page_lruvec(&m->phys, page);
-	u64 distance = lru->nonresident_age - radix_shadow_stamp(shadow);
+	u64 distance = lru->nonresident_age - (radix_shadow_stamp(shadow) >> 1);
 	u64 set = lru->nr[LRU_ACTIVE_FILE];
 
 	if (m->swap.dev)
@@ -72,6 +72,10 @@ static void note_refault(struct machine *m, struct page *page, void *shadow)
 	page_set(page, PG_active);
 	lru->nonresident_age++;
 	stat_inc(&m->phys.stat, WORKINGSET_ACTIVATE_FILE);
+	if (radix_shadow_stamp(shadow) & 1) {
+		page_set(page, PG_workingset);
+		stat_inc(&m->phys.stat, WORKINGSET_RESTORE_FILE);
+	}
 }
 
 /* Puts the window's pages into the cache; those that found no room are given back. */

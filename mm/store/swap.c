@@ -268,6 +268,7 @@ int swap_write(struct swap *s, struct page **pages, unsigned int nr)
 		for (k = 0; k < n; k++)
 			page_clear(pages[i + k], PG_dirty);
 		stat_add(&s->machine->phys.stat, PSWPOUT, n);
+		stat_add(&s->machine->phys.stat, NR_WRITTEN, n);
 		stat_add(&s->machine->phys.stat, PGPGOUT, n * (PAGE_SIZE / 1024));
 	}
 	return err;

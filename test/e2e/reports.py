@@ -50,6 +50,14 @@ def report_keys(bench):
     expect(vm['pgfault'] >= vm['pgmajfault'] > 0, 'pgfault and pgmajfault do not fit')
     expect(swap['out_pages'] == vm['pswpout'] > 5000, f'swapped out {swap["out_pages"]} pages')
     expect(swap['in_pages'] == vm['pswpin'] > 5000, f'swapped in {swap["in_pages"]} pages')
+    expect(vm['nr_written'] == vm['pswpout'], f'{vm["nr_written"]} pages were written')
+    for kind in ('anon', 'file'):
+        refault, activate, restore = (vm[f'workingset_{what}_{kind}']
+                                      for what in ('refault', 'activate', 'restore'))
+        expect(refault > 0 and refault >= activate >= restore,
+               f'{kind}: {refault} refaults, {activate} activated, {restore} restored')
+    cached = vm['nr_inactive_file'] + vm['nr_active_file'] + vm['nr_unevictable']
+    expect(0 < cached <= vm['nr_file_pages'], f'{cached} file pages on the lists')
     expect(swap['peak_kb'] >= 48 * 1024 - report['ram_kb'], f'swap peak {swap["peak_kb"]} kB')
     expect(vm['pgsteal_kswapd'] + vm['pgsteal_direct'] >= 5000, 'hardly a page was reclaimed')
     expect(report['faults']['zero'] > 0 and report['faults']['file'] > 0, 'no zero or file faults')

@@ -65,8 +65,7 @@ int machine_boot(struct machine *m, const struct machine_config *config)
 		err = make_caches(m);
 	if (!err)
 		err = swap_on(m, config->swap_dev, config->swap_pages);
-	m->phys.move_ops = &machine_move_ops;
-	m->phys.move_arg = m;
+	migrate_start(m);
 	set_watermark_boost_factor(&m->phys, 15000); /* kswapd_step() lowers it */
 	return err;
 }
@@ -74,7 +73,7 @@ int machine_boot(struct machine *m, const struct machine_config *config)
 void machine_shutdown(struct machine *m)
 {
 	require(list_empty(&m->mms));
-	m->phys.move_ops = NULL;
+	migrate_stop(m);
 	mapping_destroy_all(m);
 	swap_off(m);
 	require(kmem_cache_destroy(m->mm_cache) == 0);

@@ -8,7 +8,7 @@
  *         The entries keep their bits, only the frame changes; the next access finds the page
  *         present and old, and takes it back: a soft fault. A range that is to be cleared is
  *         unmapped at once beforehand, because a back end pays for each request.
- * Use     machine_move_ops; compaction, alloc_contig_range() and memory_offline() call it.
+ * Use     migrate_start(); then compaction, alloc_contig_range() and memory_offline() call it.
  * Holds   M1  a page moves only if entries and caches explain all of its references
  *         M2  when a move has succeeded, nothing names the old frame
  * Locks   The machine's. No migration entries: a fault that comes meanwhile waits in the back
@@ -175,7 +175,18 @@ static void prepare(void *arg, struct phys *phys, pfn_t start, pfn_t end)
 	gather_flush(&g.gather);
 }
 
-const struct move_ops machine_move_ops = { .move = move, .prepare = prepare };
+static const struct move_ops move_ops = { .move = move, .prepare = prepare };
+
+void migrate_start(struct machine *m)
+{
+	m->phys.move_ops = &move_ops;
+	m->phys.move_arg = m;
+}
+
+void migrate_stop(struct machine *m)
+{
+	m->phys.move_ops = NULL;
+}
 
 bool migrate_for_pin(struct machine *m, struct page *page)
 {

@@ -11,8 +11,9 @@
 struct machine;
 struct page;
 
-/* How the pages of a machine move: its phys->move_ops, with the machine as argument. */
-extern const struct move_ops machine_move_ops;
+/* From now on phys moves pages of this machine: compaction, contiguous ranges, hotplug. */
+void migrate_start(struct machine *m);
+void migrate_stop(struct machine *m);
 
 /*
  * Puts the content of `from`, and everything that names it, into `to`, a single page with one

@@ -63,6 +63,22 @@ def contig(bench):
     return f'{moved} pages moved'
 
 
+@check('migrate-programs')
+def programs(bench):
+    """threads, signals, forks and shared memory while ranges are cleared and zones compacted"""
+    plan = [(40 * i, what) for i in range(1, 11)
+            for what in ('compact', 'contig 16M-32M', 'contig 32M-48M')]
+    moved = 0
+    for program in (['threads', '300', '300'], ['signals'], ['shared']):
+        argv = [bench.compile(program[0]), *program[1:]]
+        native = bench.native(argv)
+        run = bench.on_quire(argv, 65536, 262144, orders(*plan))
+        same(native, run)
+        moved += run.counter('pgmigrate_success')
+    expect(moved > 1000, f'only {moved} pages moved')
+    return f'{moved} pages moved'
+
+
 @check('hotplug')
 def hotplug(bench):
     """memory is added, goes online, offline and away, three times, under a program"""

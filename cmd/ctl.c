@@ -25,6 +25,7 @@ static const char doc[] =
 	"  memory                 which memory there is: node, zone, online or offline\n"
 	"  nodes                  size, free memory and numastat's counters of each node\n"
 	"  buddyinfo              free blocks of each order, as /proc/buddyinfo\n"
+	"  zoneinfo               watermarks and sizes of each zone, as /proc/zoneinfo\n"
 	"  add RANGE [NODE]       plug memory in, offline; up to --max-mem\n"
 	"  online RANGE           to the allocator; online_movable: in zone Movable\n"
 	"  offline RANGE          move everything out of it, and take it away\n"

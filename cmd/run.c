@@ -36,6 +36,7 @@ enum {
 	OPT_NODES,
 	OPT_MACHINE,
 	OPT_MODEL,
+	OPT_POISON,
 	OPT_POLICY,
 	OPT_MAX_MEM,
 	OPT_MOVABLE,
@@ -91,6 +92,8 @@ static const struct argp_option options[] = {
 	  "< <= > >= == != (repeatable)",
 	  2 },
 	{ "junit", OPT_JUNIT, "FILE", 0, "write what was expected and found as JUnit XML", 2 },
+	{ "page-poison", OPT_POISON, NULL, 0,
+	  "fill freed frames and stop where one was written to, to find faults of Quire's own", 2 },
 	{ "seed", OPT_SEED, "N", 0, "fix every choice, the program's address layout included", 2 },
 	{ "fail", OPT_FAIL, "read|write:N:ERRNO", 0,
 	  "let the N-th transfer of file or swap end with ERRNO "
@@ -228,6 +231,9 @@ static error_t parse_topology(int key, char *arg, struct argp_state *state)
 		if (!topology_policy(&r->config.topology, arg))
 			argp_failure(state, STATUS_ERROR, 0,
 				     "--numa-policy %s: local, interleave or preferred:NODE", arg);
+		break;
+	case OPT_POISON:
+		r->config.page_poison = true;
 		break;
 	case OPT_MAX_MEM:
 		want_size(state, "max-mem", arg, &r->config.topology.max_bytes);

@@ -77,6 +77,7 @@ struct quire_run_config {
 	struct quire_topology topology;
 	struct quire_action action[QUIRE_ACTIONS_MAX]; /* by time */
 	unsigned int nr_actions;
+	bool page_poison; /* freed frames are filled; one that is written to ends the run */
 	const char *control_path; /* a socket for `quire ctl`; NULL: none */
 	uint64_t swap_bytes; /* 0: no swap */
 	const char *swap_path; /* NULL: a file without a name in $TMPDIR or /var/tmp */

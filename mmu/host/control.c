@@ -165,6 +165,12 @@ static int on_nodes(struct order *o)
 	return 0;
 }
 
+static int on_zoneinfo(struct order *o)
+{
+	memory_show_zones(o->host, o->answer);
+	return 0;
+}
+
 static int on_buddyinfo(struct order *o)
 {
 	memory_show_buddy(o->host, o->answer);
@@ -190,6 +196,7 @@ static const struct {
 	{ "set", KNOB, 2, 2, on_set },
 	{ "memory", NOTHING, 0, 0, on_memory },
 	{ "nodes", NOTHING, 0, 0, on_nodes },
+	{ "zoneinfo", NOTHING, 0, 0, on_zoneinfo },
 	{ "buddyinfo", NOTHING, 0, 0, on_buddyinfo },
 };
 
@@ -230,7 +237,7 @@ int control_execute(struct host *h, const char *line, struct answer *a)
 
 static void perform(struct host *h, const struct quire_action *action)
 {
-	char text[4096];
+	char text[16384];
 	struct answer a = { .text = text, .size = sizeof(text) };
 	int err;
 

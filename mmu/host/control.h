@@ -52,6 +52,7 @@ void memory_describe(struct host *h, struct memory_layout_config *layout);
 /* memory.c: tables of the machine's memory. */
 void memory_show_blocks(struct host *h, struct answer *a);
 void memory_show_nodes(struct host *h, struct answer *a);
+void memory_show_zones(struct host *h, struct answer *a);
 void memory_show_buddy(struct host *h, struct answer *a);
 
 /* memory.c: memory that comes and goes, [start, end) in bytes. 0 or -errno. */

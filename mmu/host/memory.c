@@ -70,6 +70,7 @@ void memory_describe(struct host *h, struct memory_layout_config *layout)
 	p->max_pages = h->ram_max_bytes >> PAGE_SHIFT;
 	p->model = models[t->model];
 	p->movable_pages = t->movable_bytes >> PAGE_SHIFT;
+	p->debug = h->config->page_poison ? PHYS_POISON : 0;
 	p->ram_content = RAM_ZEROED;
 	describe_cpus(t, layout);
 	describe_distances(t, layout);
@@ -163,6 +164,39 @@ void memory_show_buddy(struct host *h, struct answer *a)
 			answer_add(a, "%6llu ", (unsigned long long)blocks[order]);
 		answer_add(a, "\n");
 	}
+}
+
+static void show_zone(const struct zone *zone, struct answer *a)
+{
+	const u64 *mark = zone->watermark, *keep = zone->lowmem_reserve;
+	const struct {
+		const char *name;
+		u64 pages;
+	} row[] = {
+		{ "pages free", zone_free_pages(zone) },  { "      boost", zone->watermark_boost },
+		{ "      min", mark[WMARK_MIN] },	  { "      low", mark[WMARK_LOW] },
+		{ "      high", mark[WMARK_HIGH] },	  { "      promo", mark[WMARK_PROMO] },
+		{ "      spanned", zone->spanned_pages }, { "      present", zone->present_pages },
+		{ "      managed", zone->managed_pages }, { "      cma", zone->cma_pages },
+	};
+	unsigned int i;
+
+	answer_add(a, "Node %u, zone %8s\n", zone->nid, zone->name);
+	for (i = 0; i < array_size(row); i++)
+		answer_add(a, "  %-14s %llu\n", row[i].name, (unsigned long long)row[i].pages);
+	answer_add(a, "        protection: (");
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		answer_add(a, "%s%llu", i ? ", " : "", (unsigned long long)keep[i]);
+	answer_add(a, ")\n");
+}
+
+void memory_show_zones(struct host *h, struct answer *a)
+{
+	unsigned int nid, type;
+	struct zone *zone;
+
+	for_each_zone(&h->machine.phys, nid, type, zone)
+		show_zone(zone, a);
 }
 
 void memory_show_nodes(struct host *h, struct answer *a)

@@ -72,7 +72,7 @@ def programs(bench):
     for program in (['threads', '300', '300'], ['signals'], ['shared']):
         argv = [bench.compile(program[0]), *program[1:]]
         native = bench.native(argv)
-        run = bench.on_quire(argv, 65536, 262144, orders(*plan))
+        run = bench.on_quire(argv, 65536, 262144, ['--page-poison', *orders(*plan)])
         same(native, run)
         moved += run.counter('pgmigrate_success')
     expect(moved > 1000, f'only {moved} pages moved')
@@ -86,7 +86,7 @@ def hotplug(bench):
     for at in (800, 1400):
         plan += [(at, 'offline 64M-128M'), (at + 200, 'online_movable 64M-128M')]
     plan += [(2000, 'offline 64M-128M'), (2010, 'memory'), (2020, 'remove 64M-128M')]
-    run = pattern(bench, '2', 65536, '--max-mem', '128M', *orders(*plan))
+    run = pattern(bench, '2', 65536, '--max-mem', '128M', '--page-poison', *orders(*plan))
     expect_orders(run, 9)
     expect(b'64M-128M node 0 zone Movable offline' in run.stderr, run.stderr.decode()[-300:])
     expect(run.report['ram_kb'] == 65536, f'{run.report["ram_kb"]} kB of RAM at the end')
@@ -179,6 +179,10 @@ def ctl(bench):
         expect(order('jump')[0] == 1, 'an unknown order is accepted')
         status, text = order('buddyinfo')
         expect(status == 0 and text.startswith('Node 0, zone      DMA '), text)
+        expect(order('set', 'min_free_kbytes', '1024')[0] == 0, 'set')
+        status, text = order('zoneinfo')
+        low = sum(int(line.split()[1]) for line in text.splitlines() if ' min ' in line)
+        expect(status == 0 and 250 <= low <= 256, f'min watermarks: {low} pages\n{text}')
         status, text = order('nodes')
         expect(status == 0 and 'numa_hit' in text, text)
         expect(bench.wait(process) == 0, 'the program failed')

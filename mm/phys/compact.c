@@ -88,6 +88,12 @@ static struct page *next_target(struct compact_control *control, unsigned order)
 
 /* --- migration scanner --- */
 
+bool split_for_move(struct phys *phys, struct page *head)
+{
+	return compound_order(head) && phys->move_ops->split &&
+	       phys->move_ops->split(phys->move_arg, phys, head) == 0;
+}
+
 /* Move what can be moved out of a pageblock; false when there is nowhere left to move it. */
 static bool empty_block(struct compact_control *control, u64 id)
 {
@@ -108,7 +114,8 @@ static bool empty_block(struct compact_control *control, u64 id)
 		if (!target && !order)
 			return false;
 		if (!target) {
-			pfn += ((pfn_t)1 << order) - 1;
+			/* In pieces, from its first page on; or not at all. */
+			pfn += split_for_move(phys, page) ? ~(pfn_t)0 : ((pfn_t)1 << order) - 1;
 			continue;
 		}
 		if (phys->move_ops->move(phys->move_arg, phys, page, target) == 0) {

@@ -47,8 +47,9 @@ static bool one_zone(const struct phys *phys, pfn_t start, pfn_t end)
 /*
  * Move one page out of an isolated range; the target comes from elsewhere, for here nothing is
  * free.
+ * False: it was split instead, and its first page is to be moved next.
  */
-static void move_out(struct phys *phys, struct page *page)
+static bool move_out(struct phys *phys, struct page *page)
 {
 	unsigned order = compound_order(page);
 	/* Near where it is; rather not at all than by killing somebody. */
@@ -57,13 +58,14 @@ static void move_out(struct phys *phys, struct page *page)
 		GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, order);
 
 	if (!target)
-		return;
+		return !split_for_move(phys, page);
 	if (phys->move_ops->move(phys->move_arg, phys, page, target) == 0) {
 		stat_add_atomic(&phys->stat, PGMIGRATE_SUCCESS, (u64)1 << order);
 	} else {
 		stat_add_atomic(&phys->stat, PGMIGRATE_FAIL, (u64)1 << order);
 		__free_pages(phys, target, order);
 	}
+	return true;
 }
 
 /* Move what can be moved out of one pageblock's part of the range. */
@@ -74,10 +76,10 @@ static void empty_part(struct phys *phys, pfn_t start, pfn_t end)
 
 	if (phys->move_ops->prepare)
 		phys->move_ops->prepare(phys->move_arg, phys, start, end);
-	for (pfn = start; pfn < end; pfn++) {
+	for (pfn = start; pfn < end;) {
 		page = movable_page(phys, pfn);
-		if (page)
-			move_out(phys, page);
+		if (!page || move_out(phys, page))
+			pfn++;
 	}
 }
 

@@ -53,7 +53,24 @@ static int move_block(void *arg, struct phys *p, struct page *from, struct page 
 	return 0;
 }
 
-static const struct move_ops ops = { .move = move_block };
+static int split_block(void *arg, struct phys *p, struct page *head)
+{
+	struct block *block = &held[head->index];
+	u64 index = head->index, i;
+
+	if (block->page != head || !block->movable || nr_held + 8 > HELD_MAX)
+		return -PHYS_EBUSY;
+	split_compound(p, head);
+	head->index = index;
+	for (i = 1; i < (u64)1 << block->order; i++) {
+		head[i].index = nr_held;
+		held[nr_held++] = (struct block){ head + i, 0, true };
+	}
+	block->order = 0;
+	return 0;
+}
+
+static const struct move_ops ops = { .move = move_block, .split = split_block };
 
 static u64 random_state = 88172645463325252ull;
 static u64 next_random(void)

@@ -41,7 +41,7 @@ static struct holding held[HELD_MAX];
 static u32 nr_held;
 static u32 owner[FRAMES_MAX]; /* NOBODY, 1 + holding, or one of the above */
 static u64 nr_owned;
-static u64 next_tag, moves;
+static u64 next_tag, moves, splits;
 static u64 random_state;
 
 static u64 roll(u64 n)
@@ -146,7 +146,35 @@ static int move_holding(void *arg, struct phys *phys, struct page *from, struct 
 	return 0;
 }
 
-static const struct move_ops ops = { .move = move_holding };
+static int split_holding(void *arg, struct phys *phys, struct page *head)
+{
+	pfn_t pfn = page_to_pfn(phys, head), i;
+	struct holding *h, *part;
+
+	assert_true(owner[pfn] != NOBODY);
+	if (owner[pfn] >= OFFLINE)
+		return -PHYS_EBUSY;
+	h = &held[owner[pfn] - 1];
+	if (!h->movable || h->pfn != pfn || nr_held + h->nr > HELD_MAX)
+		return -PHYS_EBUSY;
+	split_compound(phys, head);
+	for (i = pfn + 1; i < pfn + h->nr; i++) {
+		part = &held[nr_held++];
+		*part = *h;
+		part->pfn = i;
+		part->nr = 1;
+		part->order = 0;
+		part->kind = BLOCK;
+		owner[i] = nr_held;
+	}
+	h->nr = 1;
+	h->order = 0;
+	h->kind = BLOCK;
+	splits++;
+	return 0;
+}
+
+static const struct move_ops ops = { .move = move_holding, .split = split_holding };
 
 /* Every frame is in exactly one place. */
 static void check_conservation(void)
@@ -380,6 +408,7 @@ static void start(struct phys_config config)
 	nr_held = 0;
 	nr_owned = 0;
 	moves = 0;
+	splits = 0;
 	testram_boot(&t, config);
 	t.phys.move_ops = &ops;
 	assert_true(t.phys.max_pages <= FRAMES_MAX);
@@ -431,6 +460,7 @@ static void run(struct phys_config config, unsigned steps)
 static void one_node(void **state)
 {
 	run((struct phys_config){ .nr_pages = MIB(64) }, 20000);
+	assert_true(splits > 0);
 }
 
 static void one_migrate_type(void **state)

@@ -22,9 +22,9 @@ static u64 nr_held;
 
 static int move_page(void *arg, struct phys *phys, struct page *from, struct page *to)
 {
-	if (!page_test(from, PG_private) || compound_order(from))
+	if (!page_test(from, PG_private))
 		return -PHYS_EBUSY;
-	memcpy(page_address(phys, to), page_address(phys, from), PAGE_SIZE);
+	memcpy(page_address(phys, to), page_address(phys, from), PAGE_SIZE << compound_order(from));
 	to->index = from->index;
 	page_set(to, PG_private);
 	held[from->index] = to;
@@ -112,6 +112,58 @@ static void allocation_compacts(void **state)
 	page = alloc_pages(&t.phys, GFP_KERNEL | __GFP_NOWARN, 8);
 	assert_non_null(page);
 	assert_int_equal(t.phys.stat.v[COMPACTSUCCESS], 1);
+	check_held();
+	testram_end(&t);
+}
+
+static int split_page_of_ours(void *arg, struct phys *phys, struct page *head)
+{
+	u64 index = head->index, i;
+
+	split_compound(phys, head);
+	page_set(head, PG_private);
+	head->index = index;
+	for (i = 1; i < 8; i++) {
+		page_set(head + i, PG_private);
+		head[i].index = index + i;
+		held[index + i] = head + i;
+		*(u64 *)page_address(phys, head + i) = index + i;
+	}
+	return 0;
+}
+
+/*
+ * Every pageblock is half large pages and half small ones, of which every second is free: room for
+ * small pages, but not for one large. They move when they may be split.
+ */
+static void large_pages_are_split_to_move(void **state)
+{
+	const struct move_ops with_split = { .move = move_page, .split = split_page_of_ours };
+	struct zone *zone;
+	struct page *head;
+	u64 i;
+
+	boot((struct phys_config){ .nr_pages = MIB(64) });
+	zone = &t.phys.nodes[0]->zones[ZONE_DMA32];
+	while ((head = alloc_pages(&t.phys, GFP_TRANSHUGE_LIGHT, 3))) {
+		head->index = nr_held;
+		held[nr_held] = head;
+		*(u64 *)page_address(&t.phys, head) = nr_held;
+		page_set(head, PG_private);
+		nr_held += 8;
+		for (i = 0; i < 8; i++)
+			(void)hold_one(GFP_HIGHUSER_MOVABLE & ~__GFP_DIRECT_RECLAIM);
+	}
+	for (i = 0; i < nr_held; i++)
+		if (held[i] && !page_test(held[i], PG_head) && page_to_pfn(&t.phys, held[i]) % 2)
+			drop(i);
+	drain_all_pages(&t.phys);
+	compact_all(&t.phys);
+	assert_true(unusable_free_index(zone, 9) > 900);
+	check_held();
+	t.phys.move_ops = &with_split;
+	compact_all(&t.phys);
+	assert_true(unusable_free_index(zone, 9) < 150);
 	check_held();
 	testram_end(&t);
 }
@@ -325,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compaction_makes_large_blocks),
 		cmocka_unit_test(allocation_compacts),
+		cmocka_unit_test(large_pages_are_split_to_move),
 		cmocka_unit_test(background_steps_are_bounded),
 		cmocka_unit_test(what_cannot_move_stays),
 		cmocka_unit_test(contiguous_ranges_are_cleared),

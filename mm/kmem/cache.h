@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "kmem/kmalloc.h"
+#include "kmem/magazine.h"
 #include "kmem/slab.h"
 
 #define SLAB_MAX_ORDER	  3
@@ -28,24 +29,8 @@
 #define MAGAZINE_BYTES 1024
 #define MAGAZINE_OBJS  ((MAGAZINE_BYTES - 16) / sizeof(void *))
 
-/* Free objects of one cache. */
-struct magazine {
-	struct magazine *next; /* (N) in the depot */
-	u32 count; /* (M) objects in it */
-	u32 capacity; /* (C) */
-	void *objs[]; /* (M) the newest last */
-};
-
-/* What belongs to one CPU of one cache. */
-struct cpu_cache {
-	struct lock lock;
-	struct magazine *loaded; /* (M) objects come from and go to this one */
-	struct magazine *previous; /* (M) full or empty */
-	u8 pad[64 - sizeof(struct lock) - 2 * sizeof(void *)]; /* a cache line each */
-};
-
 struct kmem_cache {
-	struct cpu_cache *only; /* (C) the machine's only CPU, if it needs no lock; else NULL */
+	struct kmem_front front; /* must come first: magazine.h */
 	struct cpu_cache *cpus; /* (C) NULL: no magazines (debugging, or early boot) */
 	struct phys *phys; /* (C) */
 	u32 size; /* (C) bytes from one object to the next */
@@ -157,7 +142,20 @@ void magazines_empty(struct kmem_cache *cache);
 /* Objects in magazines. */
 u64 magazines_count(const struct kmem_cache *cache);
 /* For kmalloc.c, which knows its caller better. */
-void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller);
-void slab_free(struct kmem_cache *cache, void *obj, const void *caller);
+void *slab_alloc_slowly(struct kmem_cache *cache, gfp_t gfp, const void *caller);
+void slab_free_slowly(struct kmem_cache *cache, void *obj, const void *caller);
+
+static always_inline void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+{
+	void *obj = likely(!(gfp & __GFP_ZERO)) ? magazine_pop(cache) : NULL;
+
+	return likely(obj) ? obj : slab_alloc_slowly(cache, gfp, caller);
+}
+
+static always_inline void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
+{
+	if (unlikely(!magazine_push(cache, obj)))
+		slab_free_slowly(cache, obj, caller);
+}
 
 #endif

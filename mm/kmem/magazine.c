@@ -187,8 +187,8 @@ static no_inline void free_slowly(struct kmem_cache *cache, void *obj, const voi
 		free_unbuffered(cache, obj, caller);
 }
 
-/* With several CPUs, whose number must be asked for. */
-static no_inline void *alloc_on_cpu(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+/* With several CPUs, whose number must be asked for; or when the only one's magazine is at its end. */
+void *slab_alloc_slowly(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 {
 	struct magazine *mag;
 
@@ -200,7 +200,7 @@ static no_inline void *alloc_on_cpu(struct kmem_cache *cache, gfp_t gfp, const v
 	return alloc_slowly(cache, gfp, caller);
 }
 
-static no_inline void free_on_cpu(struct kmem_cache *cache, void *obj, const void *caller)
+void slab_free_slowly(struct kmem_cache *cache, void *obj, const void *caller)
 {
 	struct magazine *mag;
 
@@ -214,56 +214,20 @@ static no_inline void free_on_cpu(struct kmem_cache *cache, void *obj, const voi
 	free_slowly(cache, obj, caller);
 }
 
-static always_inline void *alloc_fast(struct kmem_cache *cache, gfp_t gfp, const void *caller)
+void *kmem_cache_alloc_slowly(struct kmem_cache *cache, gfp_t gfp)
 {
-	struct magazine *mag;
-
-	if (likely(cache->only && !(gfp & __GFP_ZERO))) {
-		mag = cache->only->loaded;
-		if (likely(mag->count))
-			return mag->objs[--mag->count];
-	}
-	return alloc_on_cpu(cache, gfp, caller);
-}
-
-static always_inline void free_fast(struct kmem_cache *cache, void *obj, const void *caller)
-{
-	struct magazine *mag;
-
-	if (likely(cache->only)) {
-		mag = cache->only->loaded;
-		if (likely(mag->count < mag->capacity)) {
-			mag->objs[mag->count++] = obj;
-			return;
-		}
-	}
-	free_on_cpu(cache, obj, caller);
-}
-
-void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
-{
-	return alloc_fast(cache, gfp, caller);
-}
-
-void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
-{
-	free_fast(cache, obj, caller);
-}
-
-void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
-{
-	return alloc_fast(cache, gfp, __builtin_return_address(0));
+	return slab_alloc_slowly(cache, gfp, __builtin_return_address(0));
 }
 
 void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
 {
-	return alloc_fast(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
+	return slab_alloc(cache, gfp | __GFP_ZERO, __builtin_return_address(0));
 }
 
-void kmem_cache_free(struct kmem_cache *cache, void *obj)
+void kmem_cache_free_slowly(struct kmem_cache *cache, void *obj)
 {
 	if (likely(obj))
-		free_fast(cache, obj, __builtin_return_address(0));
+		slab_free_slowly(cache, obj, __builtin_return_address(0));
 }
 
 size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t nr, void **objs)
@@ -379,7 +343,7 @@ void magazines_fini(struct kmem_cache *cache)
 	kfree(cache->phys, cache->cpus);
 	cache->cpus = NULL;
 	cache->unlocked = false;
-	cache->only = NULL;
+	cache->front.only = NULL;
 }
 
 /*
@@ -423,7 +387,7 @@ bool magazines_init(struct kmem_cache *cache)
 		}
 	}
 	cache->unlocked = !cpus[0].lock.mode;
-	cache->only = cache->unlocked && !phys->this_cpu ? &cpus[0] : NULL;
+	cache->front.only = cache->unlocked && !phys->this_cpu ? &cpus[0] : NULL;
 	cache->cpus = cpus;
 	return true;
 }

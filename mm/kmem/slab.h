@@ -12,6 +12,7 @@
 #ifndef QUIRE_KMEM_SLAB_H
 #define QUIRE_KMEM_SLAB_H
 
+#include "kmem/magazine.h"
 #include "phys/alloc.h"
 
 struct kmem_cache;
@@ -59,11 +60,26 @@ struct kmem_cache *must_use kmem_cache_create(struct phys *phys, const char *nam
  */
 int kmem_cache_destroy(struct kmem_cache *cache);
 
+/* What is left of the next two where the magazine at hand does not serve. */
+void *must_use kmem_cache_alloc_slowly(struct kmem_cache *cache, gfp_t gfp);
+void kmem_cache_free_slowly(struct kmem_cache *cache, void *obj);
+
 /* One object, or NULL. __GFP_ZERO is honoured. */
-void *must_use kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp);
+static inline void *must_use kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	void *obj = likely(!(gfp & __GFP_ZERO)) ? magazine_pop(cache) : NULL;
+
+	return likely(obj) ? obj : kmem_cache_alloc_slowly(cache, gfp);
+}
+
 void *must_use kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp);
+
 /* Back to its cache. NULL is legal. */
-void kmem_cache_free(struct kmem_cache *cache, void *obj);
+static inline void kmem_cache_free(struct kmem_cache *cache, void *obj)
+{
+	if (unlikely(!obj || !magazine_push(cache, obj)))
+		kmem_cache_free_slowly(cache, obj);
+}
 
 /* nr objects or none (0); and back. */
 size_t kmem_cache_alloc_bulk(struct kmem_cache *cache, gfp_t gfp, size_t nr, void **objs);

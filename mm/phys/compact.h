@@ -32,9 +32,9 @@ struct move_ops {
 	void (*prepare)(void *arg, struct phys *phys, pfn_t start, pfn_t end);
 	/*
 	 * There is no room for a large page in one piece: make single pages of it
-	 * (split_compound()), with the references divided among them. 0, or -EBUSY: not split. NULL:
-	 * nothing can be split; large pages then move into holes of their size only. Called without
-	 * locks.
+	 * (split_compound()), with the references divided among them. 0, or -EBUSY: not split.
+	 * NULL: nothing can be split; large pages then move into holes of their size only. Called
+	 * without locks.
 	 */
 	int (*split)(void *arg, struct phys *phys, struct page *head);
 };

@@ -187,7 +187,9 @@ static no_inline void free_slowly(struct kmem_cache *cache, void *obj, const voi
 		free_unbuffered(cache, obj, caller);
 }
 
-/* With several CPUs, whose number must be asked for; or when the only one's magazine is at its end. */
+/*
+ * With several CPUs, whose number must be asked for; or when the only one's magazine is at its end.
+ */
 void *slab_alloc_slowly(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 {
 	struct magazine *mag;

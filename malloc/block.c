@@ -25,7 +25,7 @@
 
 #define CHUNK_OVERHEAD 23 /* glibc's, for the same threshold */
 
-static struct lock setup_lock;
+static struct lock setup_lock in_data;
 
 static bool setup_locked(void)
 {

@@ -18,17 +18,24 @@
 
 #define FLUSHES_MOST 4 /* in a row: from then on the thread only frees */
 
-/* Whoever points at it has no cache: all its magazines are empty and full. */
-static struct cache none;
+/*
+ * The cache whose magazines are all empty and full, without slots; and the first real one, because
+ * most programs have one thread. Neighbours, to touch few pages.
+ */
+static struct {
+	char empty[offsetof(struct cache, few)] __attribute__((aligned(64)));
+	char first[CACHE_BYTES] __attribute__((aligned(64)));
+} room;
+#define none (*(struct cache *)room.empty)
 
-__thread struct cache *cache = &none;
-struct cache *cache_list;
-struct lock cache_lock;
+__thread struct cache *cache = (struct cache *)room.empty;
+struct cache *cache_list in_data;
+struct lock cache_lock in_data;
 
 static __thread bool gone; /* this thread is about to end: no cache any more */
-static struct cache *spare;
-static uint32_t made, in_use; /* caches; of them threads have */
-static pthread_key_t key;
+static struct cache *spare in_data;
+static uint32_t made in_data, in_use in_data; /* caches; of them threads have */
+static pthread_key_t key in_data;
 
 static uint32_t min32(uint32_t a, uint32_t b)
 {
@@ -52,7 +59,16 @@ static void cache_init(struct cache *t)
 	t->magazine[0] = none.magazine[0];
 	for (unsigned c = 0; c < CLASS_COUNT; c++)
 		magazine_init(t, c);
-	t->random = os_random() ^ (uintptr_t)t;
+	t->random = (tune.sample_bytes ? os_random() : 0) ^ (uintptr_t)t;
+}
+
+static struct cache *cache_place(void)
+{
+	if (!made)
+		return (struct cache *)room.first;
+	if (!zone_open(&heap.caches, (size_t)made * CACHE_BYTES))
+		return NULL;
+	return (struct cache *)(heap.caches.base + (size_t)(made - 1) * CACHE_BYTES);
 }
 
 /* locked: cache_lock. */
@@ -67,11 +83,11 @@ static struct cache *cache_create(void)
 		spare = t->prev;
 		return t;
 	}
-	if (!zone_open(&heap.caches, (size_t)(made + 1) * CACHE_BYTES)) {
+	t = cache_place();
+	if (!t) {
 		in_use--;
 		return NULL;
 	}
-	t = (struct cache *)(heap.caches.base + (size_t)made * CACHE_BYTES);
 	t->id = made++;
 	cache_init(t);
 	t->next = cache_list;
@@ -146,7 +162,7 @@ void cache_forget_others(void)
 
 bool cache_setup(void)
 {
-	static void *stopped[2] = { &none.stop };
+	static void *stopped[2] = { &room.empty[offsetof(struct cache, stop)] };
 
 	_Static_assert(sizeof(((struct cache *)0)->magazine) <= UINT16_MAX, "offsets: 16 bits");
 	none.stop = 1;

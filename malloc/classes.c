@@ -7,7 +7,7 @@
 #include "cache.h"
 #include "slab.h"
 
-struct class_info class_info[CLASS_COUNT];
+struct class_info class_info[CLASS_COUNT] in_data;
 uint8_t class_table[SMALL_MAX / ALIGN_MIN + 1];
 
 #define BY_STEP	 48 /* classes up to 4 KiB */

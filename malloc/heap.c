@@ -23,11 +23,11 @@
 #define CACHES_MOST ((size_t)256 << 20)
 #define STEP_BYTES  ((size_t)64 << 10)
 
-struct heap heap;
-uintptr_t heap_base __attribute__((aligned(64)));
-size_t heap_unit_limit;
-uint16_t *heap_map;
-size_t heap_quick;
+struct heap heap = { .route = ROUTE_SLOW };
+uintptr_t heap_base in_data __attribute__((aligned(64)));
+size_t heap_unit_limit in_data;
+uint16_t *heap_map in_data;
+size_t heap_quick in_data;
 uint16_t heap_magazine[QUICK_MAX + 1];
 
 /* A cache takes 28 KiB, of which few pages are touched. */
@@ -66,6 +66,7 @@ static char *zone_place(struct zone *zone, char *at, size_t bytes, size_t step)
 	return at + bytes;
 }
 
+/* What a small program touches lies together: the more apart, the more page tables it needs. */
 static void zones_place(char *at, size_t zone_bytes)
 {
 	size_t count = zone_bytes >> UNIT_SHIFT;
@@ -74,12 +75,12 @@ static void zones_place(char *at, size_t zone_bytes)
 	at = zone_place(&heap.units, at, zone_bytes, (size_t)1 << 20);
 	at = zone_place(&heap.pages, at, zone_bytes, (size_t)1 << 20);
 	heap.units.holds_blocks = heap.pages.holds_blocks = true;
-	at = zone_place(&heap.slabs, at, count * sizeof(struct slab), STEP_BYTES);
-	at = zone_place(&heap.maps, at, count * sizeof(uint16_t), PAGE_BYTES);
-	at = zone_place(&heap.bits, at, count / 64 * sizeof(struct unit_bits), PAGE_BYTES);
+	at = zone_place(&heap.caches, at, caches_bytes(zone_bytes), STEP_BYTES);
 	at = zone_place(&heap.tags, at, (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag),
 			STEP_BYTES);
-	zone_place(&heap.caches, at, caches_bytes(zone_bytes), STEP_BYTES);
+	at = zone_place(&heap.bits, at, count / 64 * sizeof(struct unit_bits), PAGE_BYTES);
+	at = zone_place(&heap.maps, at, count * sizeof(uint16_t), PAGE_BYTES);
+	zone_place(&heap.slabs, at, count * sizeof(struct slab), STEP_BYTES);
 }
 
 static bool open_to(struct zone *zone, size_t bytes)
@@ -165,6 +166,18 @@ static void units_to_break(void)
 	heap.units.by_break = true;
 }
 
+/* All free bits and the first of the map in one call: they are neighbours. */
+static bool open_small_zones(void)
+{
+	size_t bits = heap.bits.limit_bytes;
+
+	if (!os_commit(heap.bits.base, bits + heap.maps.step_bytes))
+		return false;
+	heap.bits.open_bytes = bits;
+	heap.maps.open_bytes = heap.maps.step_bytes;
+	return true;
+}
+
 bool heap_setup(void)
 {
 	size_t zone_bytes = zone_bytes_wanted();
@@ -181,6 +194,10 @@ bool heap_setup(void)
 		return false;
 	class_setup();
 	zones_place(at, zone_bytes);
+	if (!open_small_zones()) {
+		os_unmap(at, sizes_total(zone_bytes) + HUGE_BYTES);
+		return false;
+	}
 	if (tune.brk)
 		units_to_break();
 	for (size_t i = 0; i <= QUICK_MAX; i++)

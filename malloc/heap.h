@@ -6,7 +6,7 @@
  *         its neighbours: what describes blocks is in zones of its own, out of reach of an
  *         overflow.
  *
- *         | units (slabs) | span pages | slab descriptors | unit map | free bits | tags | caches |
+ *         | units (slabs) | span pages | caches | tags | free bits | unit map | slab descriptors |
  *
  * Use     heap_setup() before anything else; zone_open() makes the first bytes of a zone usable.
  * Holds   H1  heap_unit_limit counts the units that are open; the map has an entry for each. It

@@ -32,6 +32,9 @@
 #define public __attribute__((visibility("default")))
 #define hidden __attribute__((visibility("hidden"))) /* not by way of the GOT */
 
+/* For small variables: the loader has written to this page in any case, .bss is another one. */
+#define in_data __attribute__((section(".data")))
+
 /*
  * For what one thread changes under a lock and others read without, as a hint or to check it again:
  * the word is read and written whole. In the two calls that count instructions a plain load does

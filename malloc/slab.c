@@ -61,6 +61,7 @@ static void slab_init(struct slab *s, unsigned class)
 	unsigned n = class_info[class].per_slab, word = 0;
 
 	s->in_use = 1; /* first: a load would fault a fresh page twice */
+	__asm__ volatile("" ::: "memory");
 	if (s->stamp && s->class != class)
 		s->mixed = 1;
 

@@ -13,8 +13,8 @@
 #include "slab.h"
 #include "tune.h"
 
-struct units units;
-static size_t ready_bytes; /* of the zone, with descriptors to match */
+struct units units in_data;
+static size_t ready_bytes in_data; /* of the zone, with descriptors to match */
 
 static struct unit_bits *bits_of(uint32_t word)
 {

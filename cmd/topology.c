@@ -45,26 +45,36 @@ uint64_t topology_bytes(const struct quire_topology *t)
 	return bytes;
 }
 
+/* "2x" at the start of *text, which moves behind it; 1 without. */
+static unsigned long scan_count(const char **text)
+{
+	unsigned long count;
+	char *times;
+
+	if (!isdigit((unsigned char)**text))
+		return 1;
+	count = strtoul(*text, &times, 10);
+	if (*times != 'x')
+		return 1;
+	*text = times + 1;
+	return count;
+}
+
 bool topology_nodes(struct quire_topology *t, const char *text)
 {
+	unsigned long count;
 	uint64_t bytes;
-	unsigned long count = 1;
-	char *times;
 
 	t->nr_ram = t->nr_nodes = 0;
 	do {
-		count = isdigit((unsigned char)*text) ? strtoul(text, &times, 10) : 0;
-		if (count && *times == 'x')
-			text = times + 1;
-		else
-			count = 1;
-		if (!size_scan(text, &text, &bytes) || !bytes || count > QUIRE_NODES_MAX)
+		count = scan_count(&text);
+		if (!size_scan(text, &text, &bytes) || !bytes || !count || count > QUIRE_NODES_MAX)
 			return false;
 		while (count--)
 			if (!add_ram(t, end_of_ram(t), bytes, t->nr_nodes))
 				return false;
-	} while (*text == ',' && *++text);
-	return !*text;
+	} while (*text++ == ',');
+	return !text[-1];
 }
 
 bool topology_model(struct quire_topology *t, const char *text)

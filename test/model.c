@@ -204,8 +204,10 @@ static void touch(struct model *md, struct model_space *sp, unsigned int n, enum
 
 	r = access == ACCESS_WRITE ? world_write(sp->mm, addr, &value, sizeof(value))
 				   : world_read(sp->mm, addr, &got, sizeof(got));
-	if (want == FAULT_DONE && (r == FAULT_OOM || r == FAULT_NO_ROOM) &&
-	    (md->config.oom == OOM_HAPPENS || md->out_of_memory)) {
+	if ((want == FAULT_DONE || want == FAULT_SIGBUS) &&
+	    (r == FAULT_OOM || r == FAULT_NO_ROOM) &&
+	    (md->config.oom == OOM_HAPPENS || md->out_of_memory || md->newborn)) {
+		md->w.refused = true;
 		if (r == FAULT_OOM && !md->out_of_memory)
 			model_exit(md, sp);
 		return;

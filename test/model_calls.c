@@ -53,7 +53,7 @@ static bool agrees(struct model *md, struct model_space *sp, s64 have, s64 want)
 	if (have == want)
 		return true;
 	if (have == -ENOMEM || have == -EAGAIN) {
-		if (md->config.oom == OOM_HAPPENS) {
+		if (md->config.oom == OOM_HAPPENS || md->newborn) {
 			model_exit(md, sp); /* what was done of it is not said */
 			return false;
 		}

@@ -44,9 +44,12 @@ static void show_numbers(void)
 	fprintf(stderr, "\n");
 }
 
-static void run(const char *name, struct model_config config, u64 steps)
+/* What goes wrong in between, before a step. */
+typedef void (*trouble)(void);
+
+static void run(const char *name, struct model_config config, u64 steps, trouble make_trouble)
 {
-	u64 seeds = setting("QUIRE_SEEDS", 5), s;
+	u64 seeds = setting("QUIRE_SEEDS", 3), s;
 	u64 only = setting("QUIRE_SEED", 0), i;
 
 	name_run();
@@ -57,6 +60,8 @@ static void run(const char *name, struct model_config config, u64 steps)
 		what = name;
 		model_open(&md, config);
 		for (i = 0; i < steps; i++) {
+			if (make_trouble)
+				make_trouble();
 			model_step(&md);
 			model_compare(&md);
 		}
@@ -74,7 +79,7 @@ static void with_plenty(void **state)
 	run("plenty",
 	    (struct model_config){ .world = { .ram_pages = 4096, .swap_pages = 1024 },
 				   .reach = 200 },
-	    400);
+	    250, NULL);
 }
 
 static void swapping(void **state)
@@ -84,14 +89,116 @@ static void swapping(void **state)
 	    (struct model_config){
 		    .world = { .ram_pages = 256, .swap_pages = 4096, .min_free_kbytes = 64 },
 		    .reach = 200 },
-	    400);
+	    250, NULL);
+}
+
+/* Hardly more frames than the tables and the pages locked in them. */
+static void cramped(void **state)
+{
+	(void)state;
+	run("cramped",
+	    (struct model_config){
+		    .world = { .ram_pages = 160, .swap_pages = 4096, .min_free_kbytes = 32 },
+		    .reach = 150 },
+	    250, NULL);
+}
+
+/* Swap does not suffice: victims die, and the rest is as it was. */
+static void without_swap(void **state)
+{
+	(void)state;
+	run("without swap",
+	    (struct model_config){ .world = { .ram_pages = 256, .min_free_kbytes = 64 },
+				   .oom = OOM_HAPPENS,
+				   .reach = 200 },
+	    300, NULL);
+	assert_true(md.w.kills > 0);
+}
+
+static void little_swap(void **state)
+{
+	(void)state;
+	run("little swap",
+	    (struct model_config){
+		    .world = { .ram_pages = 256, .swap_pages = 60, .min_free_kbytes = 64 },
+		    .oom = OOM_HAPPENS,
+		    .reach = 200 },
+	    300, NULL);
+}
+
+static u64 failed;
+
+static void break_swap(void)
+{
+	struct test_device *d = &md.w.swap;
+
+	md.io_errors = true;
+	failed += d->write.failed + d->read.failed;
+	d->write.failed = d->read.failed = 0;
+	if (model_below(&md, 4) == 0)
+		d->write = (struct failing){ .nth = 1 + model_below(&md, 5),
+					     .error = model_below(&md, 2) ? 5 : 28 };
+	if (model_below(&md, 4) == 0)
+		d->read = (struct failing){ .nth = 1 + model_below(&md, 5),
+					    .error = model_below(&md, 2) ? 5 : 0 };
+	if (model_below(&md, 8) == 0)
+		md.file.read = (struct failing){ .nth = 1, .error = 5 };
+}
+
+/* The swap device and the file fail now and then: no byte is lost, an access may end in SIGBUS. */
+static void failing_devices(void **state)
+{
+	(void)state;
+	run("failing devices",
+	    (struct model_config){
+		    .world = { .ram_pages = 256, .swap_pages = 4096, .min_free_kbytes = 64 },
+		    .oom = OOM_HAPPENS,
+		    .reach = 200 },
+	    300, break_swap);
+	assert_true(failed > 0);
+}
+
+static void lose_windows(void)
+{
+	if (model_below(&md, 6) == 0)
+		md.w.no_room = 1;
+}
+
+/* The back end has no room for a translation: the access is made again. */
+static void no_room(void **state)
+{
+	(void)state;
+	run("no room",
+	    (struct model_config){
+		    .world = { .ram_pages = 256, .swap_pages = 4096, .min_free_kbytes = 64 },
+		    .reach = 200 },
+	    300, lose_windows);
+}
+
+static void fail_allocation(void)
+{
+	md.out_of_memory = md.w.refused = true;
+	md.w.m.phys.fault = (struct phys_fault){ .nth = 1 + model_below(&md, 12) };
+}
+
+/* One allocation of each step fails: -ENOMEM and nothing lost, or nothing noticed. */
+static void failing_allocations(void **state)
+{
+	(void)state;
+	run("failing allocations",
+	    (struct model_config){ .world = { .ram_pages = 512, .swap_pages = 4096 },
+				   .oom = OOM_HAPPENS,
+				   .reach = 200 },
+	    300, fail_allocation);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(with_plenty),
-		cmocka_unit_test(swapping),
+		cmocka_unit_test(with_plenty), cmocka_unit_test(swapping),
+		cmocka_unit_test(cramped),     cmocka_unit_test(without_swap),
+		cmocka_unit_test(little_swap), cmocka_unit_test(failing_devices),
+		cmocka_unit_test(no_room),     cmocka_unit_test(failing_allocations),
 	};
 
 	atexit(name_run);

@@ -19,19 +19,16 @@
 
 enum sharing { COPY_PRIVATE, COPY_SHARED };
 
-static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *pte,
-		      enum sharing sharing)
+static void copy_entry(struct mm *parent, struct mm *child, pte_t *to, pte_t *pte,
+		       enum sharing sharing)
 {
 	struct machine *m = parent->machine;
-	pte_t *to = table_get(&child->table, addr);
 
-	if (!to)
-		return -ENOMEM;
 	if (!pte_present(*pte)) {
 		swap_dup(&m->swap, pte_slot(*pte));
 		table_set(&child->table, to, *pte);
 		mm_count(child, MM_SWAPENTS, 1);
-		return 0;
+		return;
 	}
 	if (*pte & PTE_DIRTY)
 		page_set(pfn_to_page(&m->phys, pte_pfn(*pte)), PG_dirty);
@@ -40,7 +37,6 @@ static int copy_entry(struct mm *parent, struct mm *child, vaddr_t addr, pte_t *
 	table_set(&child->table, to, *pte);
 	rmap_add(m, pfn_to_page(&m->phys, pte_pfn(*pte)));
 	mm_count(child, mm_counter_of(pfn_to_page(&m->phys, pte_pfn(*pte))), 1);
-	return 0;
 }
 
 /* Entries of one area; ranges that were writable are write-protected. */
@@ -49,13 +45,21 @@ static int copy_entries(struct vma *from, struct mm *child)
 	struct mm *parent = from->mm;
 	enum sharing sharing = from->flags & VM_SHARED ? COPY_SHARED : COPY_PRIVATE;
 	vaddr_t addr = from->start, run = 0, run_end = 0;
-	pte_t *pte;
+	pte_t *pte, *to;
 	int err = 0;
 
-	for (; !err && (pte = table_next(&parent->table, &addr, from->end)); addr += PAGE_SIZE) {
-		bool writable = pte_young(*pte) && (*pte & PTE_WRITE) && sharing == COPY_PRIVATE;
+	for (; (pte = table_next(&parent->table, &addr, from->end)); addr += PAGE_SIZE) {
+		bool writable;
 
-		err = copy_entry(parent, child, addr, pte, sharing);
+		to = table_get(&child->table, addr);
+		if (!to) {
+			err = -ENOMEM;
+			break;
+		}
+		if (!*pte) /* a file's page, evicted for the level */
+			continue;
+		writable = pte_young(*pte) && (*pte & PTE_WRITE) && sharing == COPY_PRIVATE;
+		copy_entry(parent, child, to, pte, sharing);
 		if (!writable)
 			continue;
 		if (run && run_end == addr) {
@@ -109,6 +113,7 @@ struct mm *call_fork(struct mm *parent)
 {
 	struct mm *child = mm_create(parent->machine);
 	struct vma *vma;
+	int err = 0;
 
 	if (!child)
 		return NULL;
@@ -124,10 +129,13 @@ struct mm *call_fork(struct mm *parent)
 	child->oom_score_adj = parent->oom_score_adj;
 	child->uid = parent->uid;
 	memcpy(child->comm, parent->comm, sizeof(child->comm));
-	for (vma = vma_first(parent); vma; vma = vma_next(vma))
-		if (copy_area(vma, child) < 0) {
-			mm_destroy(child);
-			return NULL;
-		}
-	return child;
+	/* What is being copied must not be reaped. */
+	parent->machine->faulting = parent;
+	for (vma = vma_first(parent); vma && !err; vma = vma_next(vma))
+		err = copy_area(vma, child);
+	parent->machine->faulting = NULL;
+	if (!err)
+		return child;
+	mm_destroy(child);
+	return NULL;
 }

@@ -287,6 +287,23 @@ static s64 move_range(const struct remap *r)
 	return ret < 0 ? ret : (s64)r->to;
 }
 
+/* Linux: mremap_at(), mremap_to(). */
+static s64 remap_area(struct remap *r)
+{
+	struct vma *vma = vma_at(r->mm, r->old);
+	s64 ret = vma ? check_area(r, vma) : -EFAULT;
+
+	if (ret < 0)
+		return ret;
+	if (r->flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))
+		return move_to(r);
+	if (r->new_len > r->old_len)
+		return grow(r, vma);
+	if (r->new_len < r->old_len)
+		ret = call_munmap(r->mm, r->old + r->new_len, r->old_len - r->new_len);
+	return ret < 0 ? ret : (s64)r->old;
+}
+
 s64 call_mremap(struct mm *mm, vaddr_t old, u64 old_len, u64 new_len, u32 flags, vaddr_t to)
 {
 	struct remap r = { .mm = mm,
@@ -295,22 +312,14 @@ s64 call_mremap(struct mm *mm, vaddr_t old, u64 old_len, u64 new_len, u32 flags,
 			   .old_len = align_up(old_len, PAGE_SIZE),
 			   .new_len = align_up(new_len, PAGE_SIZE),
 			   .flags = flags };
-	struct vma *vma;
 	s64 ret = check_request(&r);
 
 	if (ret < 0)
 		return ret;
-	if ((flags & CALL_MREMAP_FIXED) && r.old_len == r.new_len)
-		return move_range(&r);
-	vma = vma_at(mm, old);
-	ret = vma ? check_area(&r, vma) : -EFAULT;
-	if (ret < 0)
-		return ret;
-	if (flags & (CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP))
-		return move_to(&r);
-	if (r.new_len > r.old_len)
-		return grow(&r, vma);
-	if (r.new_len < r.old_len)
-		ret = call_munmap(mm, old + r.new_len, r.old_len - r.new_len);
-	return ret < 0 ? ret : (s64)old;
+	/* What moves must not be reaped half way. */
+	mm->machine->faulting = mm;
+	ret = (flags & CALL_MREMAP_FIXED) && r.old_len == r.new_len ? move_range(&r)
+								    : remap_area(&r);
+	mm->machine->faulting = NULL;
+	return ret;
 }

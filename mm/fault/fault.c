@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/errno.h"
+#include "phys/pressure.h"
 #include "space/mm.h"
 #include "space/rmap.h"
 #include "space/unmap.h"
@@ -26,7 +27,8 @@
 #include "store/mapping.h"
 #include "store/state.h"
 
-#define SOFT_AROUND 16 /* pages taken back at once */
+#define NO_ROOM_TRIES 16 /* evictions to make room in the back end, in one populate */
+#define SOFT_AROUND   16 /* pages taken back at once */
 
 /* Grows a stack down to addr. Linux: expand_downwards(). */
 static bool grow_stack(struct mm *mm, struct vma *vma, vaddr_t addr)
@@ -60,7 +62,10 @@ static enum fault_result find_area(struct fault *f)
 
 struct page *fault_alloc(struct fault *f)
 {
-	struct page *page = user_pages_alloc(f->mm->machine, GFP_HIGHUSER_MOVABLE, 0);
+	struct machine *m = f->mm->machine;
+	/* Little is reclaimable while a child just forked is on its way to its first call. */
+	gfp_t reserve = m->mmu->can_replace(f->mm) ? 0 : __GFP_MEMALLOC;
+	struct page *page = user_pages_alloc(m, GFP_HIGHUSER_MOVABLE | reserve, 0);
 
 	if (page)
 		page_prepare(page);
@@ -134,6 +139,8 @@ enum fault_result fault_handle(struct mm *mm, vaddr_t addr, enum access access)
 {
 	struct fault f = { .mm = mm, .addr = addr & PAGE_MASK, .access = access };
 	struct vm_stat *stat = &mm->machine->phys.stat;
+	struct mm *before = mm->machine->faulting;
+	unsigned int deferred = mm->machine->oom_deferred;
 	enum fault_result r;
 
 	stat_inc(stat, PGFAULT);
@@ -143,14 +150,17 @@ enum fault_result fault_handle(struct mm *mm, vaddr_t addr, enum access access)
 		r = get_page_for(&f);
 	if (r == FAULT_DONE)
 		r = install(&f);
+	if (r == FAULT_OOM && mm->machine->oom_deferred > deferred)
+		r = FAULT_NO_ROOM; /* for now */
 	if (f.major)
 		stat_inc(stat, PGMAJFAULT);
-	mm->machine->faulting = NULL;
+	mm->machine->faulting = before;
 	return r;
 }
 
 int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end)
 {
+	unsigned int tries = 0;
 	vaddr_t addr = start;
 
 	while (addr < end) {
@@ -176,6 +186,11 @@ int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end)
 			continue;
 		}
 		r = fault_handle(mm, addr, f.access);
+		if (r == FAULT_NO_ROOM && tries++ < NO_ROOM_TRIES) {
+			(void)pressure_relieve(&mm->machine->phys,
+					       GFP_HIGHUSER_MOVABLE | __GFP_NORETRY, 0);
+			continue;
+		}
 		if (r == FAULT_OOM || r == FAULT_NO_ROOM)
 			return -ENOMEM;
 		if (r != FAULT_DONE)

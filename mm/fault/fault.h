@@ -22,7 +22,7 @@ enum fault_result {
 	FAULT_SEGV_ACCERR, /* the area forbids it */
 	FAULT_SIGBUS, /* beyond the object's end, or its device failed */
 	FAULT_OOM, /* no memory; the killer has chosen somebody, or this mm is dying */
-	FAULT_NO_ROOM, /* the back end has no room for more translations */
+	FAULT_NO_ROOM, /* not now: the back end's translations, or a fork; evict and try again */
 };
 
 /* One fault on its way through the stages. */

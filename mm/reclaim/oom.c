@@ -42,6 +42,12 @@ static void fill_row(struct machine *m, struct oom_row *row, const struct mm *mm
 	memcpy(row->comm, mm->comm, sizeof(row->comm));
 }
 
+/* Nothing can be taken from a child just forked: it is its parent's memory, and stays so. */
+static bool can_reap(const struct machine *m, struct mm *mm)
+{
+	return m->mmu->can_replace(mm);
+}
+
 static struct mm *select_victim(struct machine *m)
 {
 	struct mm *mm, *worst = NULL;
@@ -50,7 +56,8 @@ static struct mm *select_victim(struct machine *m)
 	list_for_each_entry(mm, &m->mms, struct mm, all) {
 		if (m->ops->refresh)
 			m->ops->refresh(mm);
-		if (mm->oom_victim || mm->oom_score_adj == -1000 || !mm->map_count)
+		if (mm->oom_victim || mm->oom_score_adj == -1000 || !mm->map_count ||
+		    !can_reap(m, mm))
 			continue;
 		if (!worst || oom_badness(m, mm) > most) {
 			worst = mm;
@@ -128,6 +135,8 @@ void oom_reap(struct mm *mm)
 {
 	struct vma *vma;
 
+	if (!can_reap(mm->machine, mm))
+		return; /* when it ends, then */
 	for (vma = vma_first(mm); vma; vma = vma_next(vma))
 		if (!(vma->flags & VM_SHARED))
 			unmap_pages(mm, vma->start, vma->end);

@@ -19,6 +19,7 @@
 #include "phys/pressure.h"
 #include "phys/watermark.h"
 #include "phys/zone.h"
+#include "space/mm.h"
 #include "store/mapping.h"
 #include "store/state.h"
 
@@ -205,6 +206,23 @@ u64 reclaim_pages(struct machine *m, u64 want)
 	return reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want);
 }
 
+#define OOM_DEFER_MAX 1000 /* then it was no fork that kept memory from being reclaimed */
+
+/*
+ * A child just forked keeps all pages that it shares with its parent, which may be all of RAM, until
+ * it has an agent: nobody is killed for that. The fault is tried again.
+ */
+static bool oom_defer(struct machine *m)
+{
+	struct mm *mm;
+
+	list_for_each_entry(mm, &m->mms, struct mm, all)
+		if (mm->map_count && !m->mmu->can_replace(mm))
+			return m->oom_deferred++ < OOM_DEFER_MAX;
+	m->oom_deferred = 0;
+	return false;
+}
+
 enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
 {
 	struct machine *m = container_of(phys, struct machine, phys);
@@ -221,6 +239,8 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want) > 0)
 			return PRESSURE_RETRY;
 	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
+		return PRESSURE_FAIL;
+	if (oom_defer(m))
 		return PRESSURE_FAIL;
 	return oom_kill(m, order) ? PRESSURE_RETRY : PRESSURE_FAIL;
 }

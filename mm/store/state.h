@@ -102,7 +102,9 @@ struct machine {
 	u64 committed; /* pages that VM_ACCOUNT areas may need */
 	u64 swap_peak; /* slots */
 	unsigned int reclaiming; /* nested: allocations inside reclaim use the reserves */
-	struct mm *faulting; /* whose fault is being handled, for the OOM killer */
+	/* Whose fault, fork or mremap is being handled: not to be reaped meanwhile. */
+	struct mm *faulting;
+	unsigned int oom_deferred; /* kills that a fork under way put off */
 	unsigned int kswapd_failures;
 	struct kcompactd kcompactd;
 	struct policy policy;

@@ -209,8 +209,8 @@ u64 reclaim_pages(struct machine *m, u64 want)
 #define OOM_DEFER_MAX 1000 /* then it was no fork that kept memory from being reclaimed */
 
 /*
- * A child just forked keeps all pages that it shares with its parent, which may be all of RAM, until
- * it has an agent: nobody is killed for that. The fault is tried again.
+ * A child just forked keeps all pages that it shares with its parent, which may be all of RAM,
+ * until it has an agent: nobody is killed for that. The fault is tried again.
  */
 static bool oom_defer(struct machine *m)
 {

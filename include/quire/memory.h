@@ -9,8 +9,9 @@
  *         mm/phys/pressure.h, which may free something when memory is short. examples/arena.c is a
  *         whole program.
  * Threads With QUIRE_THREADS any thread may call; with QUIRE_THREAD_PER_CPU each number that
- * this_cpu
- *         returns must be one thread's at a time, which spares the fast paths their locks.
+ *         this_cpu returns must be one thread's at a time, which spares the fast paths their
+ *         locks. What lies on a CPU's lists then is its thread's to give back: a thread that will
+ *         not call for a while says quire_thread_idle().
  *
  * SPDX-License-Identifier: MIT
  */
@@ -76,6 +77,13 @@ void *quire_alloc(struct quire_memory *memory, size_t size, unsigned flags);
 void *quire_realloc(struct quire_memory *memory, void *block, size_t size);
 size_t quire_size(struct quire_memory *memory, const void *block);
 void quire_free(struct quire_memory *memory, void *block);
+
+/*
+ * QUIRE_THREAD_PER_CPU: the calling thread will not call for a while, and others may take what lies
+ * on its CPU's lists; it is back. In between it must call nothing of this memory.
+ */
+void quire_thread_idle(struct quire_memory *memory);
+void quire_thread_busy(struct quire_memory *memory);
 
 /* Give what the caches hold in reserve back to the pages. Returns bytes. */
 uint64_t quire_memory_reap(struct quire_memory *memory);

@@ -112,6 +112,16 @@ void quire_free(struct quire_memory *memory, void *block)
 	kfree(&memory->phys, block);
 }
 
+void quire_thread_idle(struct quire_memory *memory)
+{
+	phys_cpu_idle(&memory->phys);
+}
+
+void quire_thread_busy(struct quire_memory *memory)
+{
+	phys_cpu_busy(&memory->phys);
+}
+
 uint64_t quire_memory_reap(struct quire_memory *memory)
 {
 	u64 pages = kmem_reap(&memory->phys);

@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <linux/ioctl.h>
+#include <linux/userfaultfd.h>
+
 #include "mmu/host/comm.h"
 
 #define AGENT  __attribute__((section("agent_text"), used))
@@ -38,6 +41,7 @@ enum {
 	NR_userfaultfd = 323,
 	NR_close = 3,
 	NR_close_range = 436,
+	NR_dup3 = 292,
 	NR_sched_yield = 24,
 };
 
@@ -133,19 +137,38 @@ INLINE void watch_manager(struct comm *c)
 		agent_orphaned(0);
 }
 
+INLINE void run_commands(struct comm *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->nr && i < COMM_COMMANDS; i++) {
+		struct comm_command *k = &c->command[i];
+
+		k->result = call(k->nr, k->arg[0], k->arg[1], k->arg[2], k->arg[3], k->arg[4],
+				 k->arg[5]);
+		if (k->result < 0 && k->result > -4096 && c->careful)
+			break;
+	}
+	if (i == c->nr)
+		return;
+	while (++i < c->nr && i < COMM_COMMANDS)
+		c->command[i].result = -COMM_ECANCELED;
+	if (c->wake.len)
+		CALL3(NR_ioctl, c->agent_uffd, UFFDIO_WAKE, &c->wake);
+}
+
 AGENT static void agent_main(uint64_t word)
 {
 	uint64_t ram_fd = (uint64_t)ENTRY_RAM_FD(word);
 	struct comm *c = the_comm();
 	uint32_t seen = c->done;
-	uint32_t i;
 
 	if (c->generation != ENTRY_GENERATION(word))
 		CALL1(NR_exit, 0);
 	CALL1(NR_setsid, 0);
 	if (ram_fd > 0)
 		CALL3(NR_close_range, 0, ram_fd - 1, 0);
-	CALL3(NR_close_range, ram_fd + 1, ~0u, 0);
+	CALL3(NR_close_range, ram_fd + 2, ~0u, 0); /* the userfaultfd lies behind */
 	watch_manager(c);
 	for (;;) {
 		while (__atomic_load_n(&c->seq, __ATOMIC_ACQUIRE) == seen &&
@@ -153,12 +176,7 @@ AGENT static void agent_main(uint64_t word)
 			CALL4(NR_futex, &c->seq, FUTEX_WAIT, seen, 0);
 		if (c->generation != ENTRY_GENERATION(word))
 			CALL1(NR_exit, 0); /* our program ended before the manager knew us */
-		for (i = 0; i < c->nr && i < COMM_COMMANDS; i++) {
-			struct comm_command *k = &c->command[i];
-
-			k->result = call(k->nr, k->arg[0], k->arg[1], k->arg[2], k->arg[3],
-					 k->arg[4], k->arg[5]);
-		}
+		run_commands(c);
 		seen++;
 		__atomic_store_n(&c->done, seen, __ATOMIC_RELEASE);
 		CALL3(NR_futex, &c->done, FUTEX_WAKE, 1);
@@ -180,6 +198,9 @@ AGENT static void agent_parent(uint64_t word)
 	struct comm *c = the_comm();
 
 	c->ram_fd = ENTRY_RAM_FD(word);
+	c->agent_uffd = c->uffd;
+	if (c->uffd != c->ram_fd + 1)
+		c->agent_uffd = (int32_t)CALL3(NR_dup3, c->uffd, c->ram_fd + 1, 02000000);
 	c->agent = (int32_t)spawn(CLONE_VM | CLONE_FILES | CLONE_UNTRACED | 17,
 				  AGENT_COMM + COMM_SIZE, agent_main, word);
 	CALL1(NR_exit, 0);
@@ -218,7 +239,7 @@ AGENT static void agent_enter(uint64_t code_fd, uint64_t word)
 	CALL1(NR_close, code_fd);
 	CALL1(NR_close, ENTRY_RAM_FD(word));
 	CALL1(GATE_NR, child);
-	if (word & ENTRY_NEED_UFFD)
+	if (c->uffd >= 0)
 		CALL1(NR_close, c->uffd);
 	CALL4(NR_rt_sigprocmask, 2, &old, 0, 8);
 }

@@ -22,7 +22,9 @@
 #define COMM_SIZE	 0x8000ull
 #define COMM_FILE_OFFSET 0x10000ull /* of slot 0 in the code file */
 #define COMM_SLOTS	 4096u
-#define COMM_COMMANDS	 128
+#define COMM_COMMANDS	 256
+#define COMM_ECANCELED	 125 /* of a command that was not tried */
+
 /* A system call number that no kernel has: always reported to the manager. */
 #define GATE_NR 0x5155
 
@@ -34,8 +36,8 @@
 
 struct comm_command {
 	int64_t nr;
-	uint64_t arg[6];
-	int64_t result;
+	uint64_t arg[6]; /* from the fourth on it may be what an ioctl's third points to, */
+	int64_t result; /* which may write here before its result comes */
 };
 
 struct comm {
@@ -48,7 +50,12 @@ struct comm {
 	uint32_t generation; /* of the block's use: an agent of an earlier one ends */
 	int32_t manager; /* its process id; the agent ends without it */
 	int32_t program; /* process to kill when the manager is gone */
+	uint32_t careful; /* do nothing more after a command that fails, but wake `wake` */
+	struct {
+		uint64_t start, len;
+	} wake; /* len 0: nothing */
 	int32_t uffd; /* descriptor in the program, or -errno */
+	int32_t agent_uffd; /* in the agent, or -errno */
 	int32_t uffd_dev; /* /dev/userfaultfd in the program, or negative */
 	int32_t ram_fd; /* descriptor in the agent */
 	int32_t agent; /* process id of the agent, from when it was made */

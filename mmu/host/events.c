@@ -128,12 +128,25 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	if (s->mm->oom_victim || s->gone)
 		return;
 	addr &= PAGE_MASK;
+	sh = shadow_find(s, addr);
+	if (s->in_flight) {
+		if (agent_sync(s) < 0 && !s->gone) {
+			fault_failed(s, addr, FAULT_NO_ROOM);
+			return;
+		}
+		if (sh && *sh & SHADOW_INSTALLED) { /* just now, after the access */
+			space_wake(s, addr);
+			return;
+		}
+	}
 	s->fault_addr = addr;
 	s->host->cpu = s->cpu;
 	s->woken = false;
-	sh = shadow_find(s, addr);
-	if (sh && !(flags & UFFD_PAGEFAULT_FLAG_WP))
-		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP); /* the host just said that it has none */
+	/* The host just said what it has. */
+	if (sh && flags & UFFD_PAGEFAULT_FLAG_WP)
+		*sh |= SHADOW_WP;
+	else if (sh)
+		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP);
 	r = fault_handle(s->mm, addr, write ? ACCESS_WRITE : ACCESS_READ);
 	if (r != FAULT_DONE)
 		fault_failed(s, addr, r);

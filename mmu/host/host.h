@@ -55,6 +55,8 @@ struct space {
 	struct default_range def[DEFAULTS_MAX];
 	unsigned int nr_def;
 	unsigned int posted; /* commands not yet handed to the agent */
+	bool careful; /* these make windows and translations: none after one that fails */
+	bool in_flight; /* the agent was given commands, and has not been waited for */
 	unsigned int users; /* processes */
 	bool quiet; /* being set up: nothing is installed */
 	vaddr_t fault_addr; /* of the fault being answered */
@@ -213,6 +215,14 @@ bool space_alive(struct space *s);
 struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
 /* Hands posted commands over and waits. 0, or the first error. */
 int agent_run(struct space *s);
+/* Hands the posted commands over and does not wait; if one fails, `fault` faults again. */
+void agent_go(struct space *s, vaddr_t fault);
+/* Waits for what agent_go() handed over; an error if windows could not be made. */
+int agent_sync(struct space *s);
+/* Posts an ioctl of the userfaultfd: a range, and a mode. */
+void agent_post_uffd(struct space *s, u64 request, u64 start, u64 len, u64 mode);
+/* space.c: a command of agent_go() failed, or was not tried: the shadow is put right. The error. */
+s64 space_command_failed(struct space *s, const struct comm_command *k);
 /* A child of the manager's has ended: if it was an agent, its program must end too. */
 void agent_died(struct host *h, pid_t pid);
 /* The space has no use for its agent any more, nor for one that is being made. */

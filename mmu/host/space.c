@@ -56,6 +56,7 @@ static int report_accesses(struct space *s, vaddr_t start, vaddr_t end, u64 mode
 {
 	struct uffdio_register reg = { .range = { start, end - start }, .mode = modes };
 
+	(void)agent_sync(s);
 	return ioctl(s->uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : 0;
 }
 
@@ -134,42 +135,68 @@ static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *a
 	return run->end != 0;
 }
 
-/* Windows that are posted and not made yet. */
-struct windows {
-	struct run run[COMM_COMMANDS];
-	unsigned int nr;
-};
+static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on);
 
-/* The agent maps the posted windows; accesses to them are reported from then on. */
-static int flush_windows(struct space *s, struct windows *w)
+/*
+ * Pages of [start, end) that must report writes were translated without that: some thread met the
+ * window in the moment before accesses to it were reported, and may have written.
+ */
+static void note_early_write(struct space *s, vaddr_t start, vaddr_t end)
 {
-	int err = agent_run(s);
-	unsigned int i;
+	pte_t *pte;
 
-	for (i = 0; i < w->nr && !err; i++)
-		err = report_accesses(s, w->run[i].start, w->run[i].end, WINDOW_MODES);
-	w->nr = 0;
+	set_wp(s, start, end, true);
+	for (; start < end; start += PAGE_SIZE) {
+		pte = table_find(&s->mm->table, start);
+		if (pte && pte_present(*pte))
+			page_set(pfn_to_page(&s->host->machine.phys, pte_pfn(*pte)), PG_dirty);
+	}
+}
+
+/* So many windows are posted at most before the agent makes them. */
+#define WINDOWS_MAX (COMM_COMMANDS / 4)
+
+/*
+ * Posts the windows that [start, end) lacks, with what makes accesses to them reported: at once, so
+ * that other threads hardly see them without. Adds their number to *nr.
+ */
+static int post_windows(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end,
+			unsigned int *nr)
+{
+	struct run run;
+	int err = 0;
+
+	while (!err && next_wrong_window(s, vma, &start, end, &run)) {
+		if (!s->comm)
+			return -ESRCH;
+		agent_post(s, SYS_mmap, run.start, run.end - run.start, (u64)space_prot(vma),
+			   (u64)window_flags(vma), (u64)s->comm->ram_fd, run.pfn << PAGE_SHIFT);
+		agent_post_uffd(s, UFFDIO_REGISTER, run.start, run.end - run.start, WINDOW_MODES);
+		if (++*nr % WINDOWS_MAX == 0)
+			err = agent_run(s);
+	}
 	return err;
 }
 
-/* Posts the windows that [start, end) lacks. */
-static int post_windows(struct space *s, struct windows *w, const struct vma *vma, vaddr_t start,
-			vaddr_t end)
+/*
+ * A command was not done. A window may be missing then: the next fault there makes it. A missing
+ * translation costs one more fault. If another thread got a page in the moment before accesses to
+ * its window were reported, it may have written where we must know of it.
+ */
+s64 space_command_failed(struct space *s, const struct comm_command *k)
 {
-	struct run *run = &w->run[w->nr];
-	int err;
-
-	while (next_wrong_window(s, vma, &start, end, run)) {
-		if (!s->comm)
-			return -ESRCH;
-		agent_post(s, SYS_mmap, run->start, run->end - run->start, (u64)space_prot(vma),
-			   (u64)window_flags(vma), (u64)s->comm->ram_fd, run->pfn << PAGE_SHIFT);
-		w->nr++;
-		err = w->nr == COMM_COMMANDS ? flush_windows(s, w) : 0;
-		if (err)
-			return err;
-		run = &w->run[w->nr];
+	if (k->nr == SYS_mmap) {
+		shadow_fill(s, k->arg[0], k->arg[0] + k->arg[1], SHADOW_HOLE);
+		return k->result;
 	}
+	if (k->nr != SYS_ioctl)
+		return k->result;
+	if (k->arg[1] == UFFDIO_REGISTER) {
+		shadow_fill(s, k->arg[3], k->arg[3] + k->arg[4], SHADOW_HOLE);
+		return k->result;
+	}
+	if (k->result == -EEXIST && k->arg[5] == UFFDIO_CONTINUE_MODE_WP)
+		note_early_write(s, k->arg[3], k->arg[3] + k->arg[4]);
 	return 0;
 }
 
@@ -189,6 +216,7 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 {
 	vaddr_t stop = end;
 
+	(void)agent_sync(s);
 	while (start < end) {
 		struct uffdio_continue c = { .range = { start, stop - start },
 					     .mode = wp ? UFFDIO_CONTINUE_MODE_WP : 0 };
@@ -203,13 +231,15 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 		else if (errno == ENOENT && stop - start > PAGE_SIZE) {
 			stop = start + align_up((stop - start) / 2, PAGE_SIZE);
 			continue;
-		} else if (errno == EEXIST || errno == ENOENT)
+		} else if (errno == EEXIST || errno == ENOENT) {
+			if (errno == EEXIST && wp)
+				note_early_write(s, start, start + PAGE_SIZE);
 			start += PAGE_SIZE;
-		else if (errno ==
-			 EAGAIN) /* the host is in a fork, which waits until we have read of it */
-			events_take_notes(s);
-		else
+		} else if (errno == EAGAIN) {
+			events_take_notes(s); /* a fork waits until we have read of it */
+		} else {
 			return;
+		}
 		stop = end;
 	}
 }
@@ -219,6 +249,7 @@ static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on)
 	struct uffdio_writeprotect wp = { .range = { start, end - start },
 					  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
 
+	(void)agent_sync(s);
 	while (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == EAGAIN)
 		events_take_notes(s);
 }
@@ -235,18 +266,41 @@ static enum step step_for(const struct vma *vma, pte_t pte, u32 sh)
 	return (sh & SHADOW_WP) && !wp ? STEP_UNPROTECT : STEP_NONE;
 }
 
-static void take_step(struct space *s, enum step step, vaddr_t start, vaddr_t end)
+/* Frames that nobody has touched yet: the host makes them, zero-filled, all at once. */
+static void touch_fresh(struct space *s, vaddr_t start, vaddr_t end)
 {
+	struct phys *phys = &s->host->machine.phys;
+	pfn_t pfn = SHADOW_GET_PFN(*shadow_get(s, start));
+	struct page *page = pfn_to_page(phys, pfn);
+	u64 i;
+
+	if (!page_test(page, PG_hostzero))
+		return;
+	(void)madvise(s->host->ram + (pfn << PAGE_SHIFT), end - start, MADV_POPULATE_WRITE);
+	for (i = 0; i < (end - start) >> PAGE_SHIFT; i++)
+		page_clear(page + i, PG_hostzero);
+}
+
+static void take_step(struct space *s, enum step step, vaddr_t start, vaddr_t end, bool post)
+{
+	if (step == STEP_CONTINUE || step == STEP_CONTINUE_WP)
+		touch_fresh(s, start, end);
 	if (step == STEP_UNPROTECT) {
 		set_wp(s, start, end, false);
 		s->woken |= start <= s->fault_addr && s->fault_addr < end;
+	} else if (step != STEP_NONE && post) {
+		agent_post_uffd(s, UFFDIO_CONTINUE, start, end - start,
+				step == STEP_CONTINUE_WP ? UFFDIO_CONTINUE_MODE_WP : 0);
 	} else if (step != STEP_NONE) {
 		continue_range(s, start, end, step == STEP_CONTINUE_WP);
 	}
 }
 
-/* The windows are there: the host gets the table's translations for [start, end). */
-static void translate(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end)
+/*
+ * The host gets the table's translations for [start, end): with `post` by the agent, after it has
+ * made the windows; else these are there.
+ */
+static void translate(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end, bool post)
 {
 	enum step step = STEP_NONE;
 	vaddr_t at, from = start;
@@ -263,7 +317,7 @@ static void translate(struct space *s, const struct vma *vma, vaddr_t start, vad
 		next = step_for(vma, *pte, *sh);
 		/* A request may not span two of the host's mappings. */
 		if (next != step || (at > from && pte_pfn(*pte) != pfn + 1)) {
-			take_step(s, step, from, at);
+			take_step(s, step, from, at, post);
 			from = at;
 			step = next;
 		}
@@ -274,33 +328,44 @@ static void translate(struct space *s, const struct vma *vma, vaddr_t start, vad
 		else if (next == STEP_UNPROTECT)
 			*sh &= ~SHADOW_WP;
 	}
-	take_step(s, step, from, end);
+	take_step(s, step, from, end, post);
+}
+
+/* Without an agent nothing can be mapped; it was not told by the caller in time. */
+static int no_agent(struct space *s)
+{
+	if (!s->comm && !s->gone) {
+		host_log(s->host, "process %d needs memory before it has an agent", s->mm->pid);
+		proc_kill(s->mm, "no agent");
+	}
+	return 0;
 }
 
 static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end)
 {
 	struct space *s = space_of(mm);
-	struct windows w;
+	unsigned int nr = 0;
 	int err;
 
 	if (s->quiet || s->gone)
 		return 0;
-	w.nr = 0;
-	err = post_windows(s, &w, vma, start, end);
-	if (!err && w.nr)
-		err = flush_windows(s, &w);
-	if (err == -ESRCH && !s->comm && !s->gone) {
-		host_log(s->host, "process %d needs memory before it has an agent", mm->pid);
-		proc_kill(mm, "no agent");
+	err = agent_sync(s);
+	if (!err)
+		err = post_windows(s, vma, start, end, &nr);
+	if (!err)
+		translate(s, vma, start, end, nr > 0);
+	if (!err && nr && start <= s->fault_addr && s->fault_addr < end) {
+		agent_go(s, s->fault_addr);
+		s->woken = true;
+	} else if (!err && nr) {
+		err = agent_run(s);
 	}
 	if (err == -ESRCH)
+		return no_agent(s);
+	if (!err)
 		return 0;
-	if (err) {
-		shadow_fill(s, start, end, SHADOW_HOLE);
-		return -ENOMEM;
-	}
-	translate(s, vma, start, end);
-	return 0;
+	shadow_fill(s, start, end, SHADOW_HOLE);
+	return -ENOMEM;
 }
 
 /* The next run of present pages in [*at, end) of one area, young from now on; false: none. */
@@ -322,22 +387,19 @@ static bool next_present(struct space *s, vaddr_t *at, vaddr_t end, struct run *
 /* All that is present is translated, with few trips of the agent. */
 int space_install_all(struct space *s)
 {
-	struct windows w;
 	struct vma *vma;
 	struct run run;
 	vaddr_t at;
+	unsigned int nr = 0;
 	int err = 0;
 
-	w.nr = 0;
 	for (vma = vma_first(s->mm); vma && !err; vma = vma_next(vma))
 		for (at = vma->start; !err && next_present(s, &at, vma->end, &run);)
-			err = post_windows(s, &w, vma, run.start, run.end);
-	if (!err && w.nr)
-		err = flush_windows(s, &w);
+			err = post_windows(s, vma, run.start, run.end, &nr);
 	for (vma = vma_first(s->mm); vma && !err; vma = vma_next(vma))
 		for (at = vma->start; next_present(s, &at, vma->end, &run);)
-			translate(s, vma, run.start, run.end);
-	return err;
+			translate(s, vma, run.start, run.end, true);
+	return err ? err : agent_run(s);
 }
 
 static bool host_can_replace(struct mm *mm)

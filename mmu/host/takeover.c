@@ -154,6 +154,8 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 	comm = comm_prepare(h, incoming->slot, p->pid, nr, pc);
 	if (incoming->uffd < 0 && h->uffd_dev >= 0)
 		comm->uffd_dev = give_fd(h, id, h->uffd_dev);
+	if (incoming->uffd >= 0)
+		comm->uffd = give_fd(h, id, incoming->uffd);
 	make_stub(&stub, code_fd,
 		  (u64)incoming->slot | (u64)ram_fd << 16 | (u64)comm->generation << 40 |
 			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));

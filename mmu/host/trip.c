@@ -1,6 +1,9 @@
 /*
  * trip.c - the manager's side of the agent: post system calls, hand them over, wait.
  *
+ * How     agent_post() collects commands; agent_run() has them done and waits, agent_go() does not
+ *         wait: the agent itself lets the faulting thread go on, and the manager is free for
+ *         the next event. The next use of the agent, or of what it changes, waits first.
  * Why     One trip costs two context switches however many commands it carries.
  *
  * SPDX-License-Identifier: MIT
@@ -56,28 +59,75 @@ static void wait_done(struct space *s, u32 want)
 	}
 }
 
-int agent_run(struct space *s)
+static bool failed(s64 result)
 {
+	return result < 0 && result > -4096;
+}
+
+/* The first error of what was done; what concerns windows is put right by space.c. */
+static int collect(struct space *s)
+{
+	struct comm *c = s->comm;
 	int err = 0;
 	unsigned int i;
 
+	for (i = 0; i < c->nr; i++) {
+		s64 result = c->command[i].result;
+
+		if (failed(result) && c->careful)
+			result = space_command_failed(s, &c->command[i]);
+		if (failed(result) && !err)
+			err = (int)result;
+	}
+	return err;
+}
+
+static void hand_over(struct space *s, vaddr_t fault)
+{
+	struct comm *c = s->comm;
+
+	c->nr = s->posted;
+	c->careful = s->careful;
+	c->wake.start = fault;
+	c->wake.len = fault ? PAGE_SIZE : 0;
+	s->posted = 0;
+	s->careful = false;
+	s->host->agent_trips++;
+	s->host->agent_commands += c->nr;
+	__atomic_add_fetch(&c->seq, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &c->seq, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
+}
+
+int agent_sync(struct space *s)
+{
+	if (!s->in_flight)
+		return 0;
+	s->in_flight = false;
+	wait_done(s, s->comm->seq);
+	return s->gone ? -ESRCH : collect(s);
+}
+
+int agent_run(struct space *s)
+{
 	if (!s->posted)
 		return 0;
 	if (!s->comm || s->gone) {
 		s->posted = 0;
 		return -ESRCH;
 	}
-	s->comm->nr = s->posted;
-	s->posted = 0;
-	s->host->agent_trips++;
-	s->host->agent_commands += s->comm->nr;
-	__atomic_add_fetch(&s->comm->seq, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &s->comm->seq, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
+	hand_over(s, 0);
 	wait_done(s, s->comm->seq);
-	for (i = 0; i < s->comm->nr && !err; i++)
-		if (s->comm->command[i].result < 0 && s->comm->command[i].result > -4096)
-			err = (int)s->comm->command[i].result;
-	return s->gone ? -ESRCH : err;
+	return s->gone ? -ESRCH : collect(s);
+}
+
+void agent_go(struct space *s, vaddr_t fault)
+{
+	if (!s->posted || s->gone) {
+		s->posted = 0;
+		return;
+	}
+	hand_over(s, fault);
+	s->in_flight = true;
 }
 
 struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
@@ -86,11 +136,23 @@ struct comm_command *agent_post(struct space *s, s64 nr, u64 a, u64 b, u64 c, u6
 
 	if (!s->comm)
 		return NULL;
+	(void)agent_sync(s);
 	if (s->posted == COMM_COMMANDS)
 		(void)agent_run(s);
 	k = &s->comm->command[s->posted++];
 	*k = (struct comm_command){ .nr = nr, .arg = { a, b, c, d, e, f } };
 	return k;
+}
+
+void agent_post_uffd(struct space *s, u64 request, u64 start, u64 len, u64 mode)
+{
+	struct comm_command *k = agent_post(s, SYS_ioctl, 0, request, 0, start, len, mode);
+
+	if (!k)
+		return;
+	k->arg[0] = (u64)s->comm->agent_uffd;
+	k->arg[2] = AGENT_COMM + (u64)((u8 *)&k->arg[3] - (u8 *)s->comm);
+	s->careful = true;
 }
 
 void agent_end(struct space *s)

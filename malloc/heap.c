@@ -27,7 +27,7 @@ struct heap heap = { .route = ROUTE_SLOW };
 uintptr_t heap_base in_data __attribute__((aligned(64)));
 size_t heap_unit_limit in_data;
 uint16_t *heap_map in_data;
-size_t heap_quick in_data;
+size_t heap_quick in_data, heap_counted in_data;
 uint16_t heap_magazine[QUICK_MAX + 1];
 
 /* A cache takes 28 KiB, of which few pages are touched. */
@@ -149,6 +149,7 @@ void heap_route(enum heap_route route)
 {
 	heap.route = route;
 	heap_quick = route == ROUTE_FAST ? QUICK_MAX + 1 : 0;
+	heap_counted = route == ROUTE_FREE_FAST ? QUICK_MAX + 1 : 0;
 	if (route == ROUTE_SLOW)
 		heap_unit_limit = 0;
 	else

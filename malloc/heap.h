@@ -50,6 +50,7 @@ hidden extern uintptr_t heap_base; /* of unit 0 */
 hidden extern size_t heap_unit_limit; /* H1 */
 hidden extern uint16_t *heap_map; /* H2 */
 hidden extern size_t heap_quick; /* H3 */
+hidden extern size_t heap_counted; /* H3 for requests that are counted for samples */
 hidden extern uint16_t heap_magazine[QUICK_MAX + 1];
 
 must_use bool heap_setup(void); /* once; false: no memory at all */

@@ -52,11 +52,13 @@ __attribute__((noinline)) static void *malloc_slow(size_t bytes)
 	struct magazine *m;
 	void *block;
 
-	if (heap.route != ROUTE_FREE_FAST || bytes > QUICK_MAX || t->sample_left <= (int64_t)bytes)
+	if (bytes >= heap_counted || t->sample_left <= (int64_t)bytes)
 		return malloc_other(bytes);
 	m = (struct magazine *)((char *)t + heap_magazine[bytes]);
 	block = m->top[-1];
-	if (unlikely(m->top == m->first || !is_marked(block)))
+	if (!MALLOC_CHECKS && unlikely(m->top == m->first))
+		return malloc_other(bytes);
+	if (unlikely(!is_marked(block))) /* M4, too */
 		return malloc_other(bytes);
 	t->sample_left -= (int64_t)bytes;
 	m->top--;

@@ -99,11 +99,12 @@ void kfree(struct phys *phys, const void *mem)
 
 	if (!mem || mem == ZERO_SIZE_PTR)
 		return;
-	page = compound_head(virt_to_page(phys, mem));
+	page = virt_to_page(phys, mem);
 	if (likely(page_test(page, PG_slab))) {
 		slab_free(page->slab_cache, (void *)(uintptr_t)mem, __builtin_return_address(0));
 		return;
 	}
+	page = compound_head(page);
 	require(is_aligned((uintptr_t)mem, PAGE_SIZE));
 	stat_add_atomic(&phys->stat, NR_SLAB_UNRECLAIMABLE, 0 - compound_nr(page));
 	__free_pages(phys, page, 0);

@@ -55,6 +55,19 @@ static struct page *alloc_slab_pages(struct kmem_cache *cache, gfp_t gfp)
 			   cache->min_order);
 }
 
+/* All pages of a slab name its cache: kfree() need not look for the first. */
+static void name_cache(struct kmem_cache *cache, struct page *slab)
+{
+	u64 i;
+
+	for (i = 0; i < compound_nr(slab); i++) {
+		struct page *page = pfn_to_page(cache->phys, page_to_pfn(cache->phys, slab) + i);
+
+		page_set(page, PG_slab);
+		page->slab_cache = cache;
+	}
+}
+
 /* A slab of free objects, or NULL. Takes no lock of the cache. */
 static struct page *slab_create(struct kmem_cache *cache, gfp_t gfp)
 {
@@ -67,8 +80,7 @@ static struct page *slab_create(struct kmem_cache *cache, gfp_t gfp)
 	slab = alloc_slab_pages(cache, gfp);
 	if (!slab)
 		return NULL;
-	page_set(slab, PG_slab);
-	slab->slab_cache = cache;
+	name_cache(cache, slab);
 	slab->slab_inuse = 0;
 	set_all_free(cache, slab);
 	for (i = 0; i < slab_objs(cache, slab); i++) {
@@ -84,10 +96,15 @@ static struct page *slab_create(struct kmem_cache *cache, gfp_t gfp)
 static void slab_destroy(struct kmem_cache *cache, struct page *slab)
 {
 	unsigned order = compound_order(slab);
+	u64 i;
 
 	count_pages(cache, 0 - ((u64)1 << order));
-	page_clear(slab, PG_slab);
-	slab->slab_cache = NULL;
+	for (i = 0; i < (u64)1 << order; i++) {
+		struct page *page = pfn_to_page(cache->phys, page_to_pfn(cache->phys, slab) + i);
+
+		page_clear(page, PG_slab);
+		page->slab_cache = NULL;
+	}
 	__free_pages(cache->phys, slab, order);
 }
 

@@ -33,6 +33,7 @@ static const char doc[] =
 	"  compact                compact all zones\n"
 	"  contig RANGE           move everything out of it for a moment\n"
 	"  shrink                 free what empty slabs hold\n"
+	"  check                  verify the machine's books; ends the run where they are wrong\n"
 	"  set KNOB VALUE         a knob of /proc/sys/vm\n"
 	"\nThe exit status is 0, 1 if the order failed, 125 if nobody answers.";
 

@@ -226,11 +226,36 @@ static void check_mm(struct machine *m, struct mm *mm)
 		invariant(K2, counter[k] == mm->counter[k]);
 }
 
+/* The sum of all mapcounts. */
+static u64 all_mapcounts(struct phys *phys)
+{
+	const u64 not_mapped = PAGE_FLAG(PG_slab) | PAGE_FLAG(PG_tail) | PAGE_FLAG(PG_offline);
+	u64 sum = 0;
+	pfn_t pfn;
+
+	for (pfn = 0; pfn < phys->span_pages; pfn++) {
+		const struct page *page;
+
+		if (!pfn_valid(phys, pfn) || pfn_is_free(phys, pfn))
+			continue;
+		page = pfn_to_page(phys, pfn);
+		if (page->refcount <= 0 || page->flags & not_mapped)
+			continue;
+		invariant(K1, page->mapcount >= 0 && page->mapcount <= page->refcount);
+		sum += (u64)page->mapcount;
+	}
+	return sum;
+}
+
 void machine_check(struct machine *m)
 {
+	u64 entries = 0;
 	struct mm *mm;
 
-	list_for_each_entry(mm, &m->mms, struct mm, all)
+	list_for_each_entry(mm, &m->mms, struct mm, all) {
 		check_mm(m, mm);
+		entries += mm_rss(mm);
+	}
+	invariant(K1, all_mapcounts(&m->phys) == entries);
 	phys_check(&m->phys);
 }

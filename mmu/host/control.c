@@ -153,6 +153,13 @@ static int on_set(struct order *o)
 					 : machine_set_knob(&o->host->machine, o->word[1], value);
 }
 
+/* Panics where the machine's conservation laws do not hold. */
+static int on_check(struct order *o)
+{
+	machine_check(&o->host->machine);
+	return 0;
+}
+
 static int on_memory(struct order *o)
 {
 	memory_show_blocks(o->host, o->answer);
@@ -193,6 +200,7 @@ static const struct {
 	{ "contig", RANGE, 1, 1, on_contig },
 	{ "compact", NOTHING, 0, 0, on_compact },
 	{ "shrink", NOTHING, 0, 0, on_shrink },
+	{ "check", NOTHING, 0, 0, on_check },
 	{ "set", KNOB, 2, 2, on_set },
 	{ "memory", NOTHING, 0, 0, on_memory },
 	{ "nodes", NOTHING, 0, 0, on_nodes },

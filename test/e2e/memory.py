@@ -32,8 +32,9 @@ def expect_orders(run, done, failed=0):
 @check('migrate-compact')
 def compact(bench):
     """all zones are compacted again and again under a program with threads and children"""
-    run = pattern(bench, '2', 98304, *orders(*((200 + 150 * i, 'compact') for i in range(10))))
-    expect_orders(run, 10)
+    run = pattern(bench, '2', 98304, *orders(*((200 + 150 * i, what) for i in range(10)
+                                             for what in ('compact', 'check'))))
+    expect_orders(run, 20)
     moved = run.counter('pgmigrate_success')
     expect(moved > 1000, f'only {moved} pages moved')
     expect(run.counter('compact_migrate_scanned') >= moved, 'moved more than was scanned')
@@ -44,8 +45,9 @@ def compact(bench):
 @check('migrate-swap')
 def compact_with_swap(bench):
     """compaction while the same pages go to swap and come back"""
-    run = pattern(bench, '2', 28672, *orders(*((200 + 150 * i, 'compact') for i in range(10))))
-    expect_orders(run, 10)
+    run = pattern(bench, '2', 28672, *orders(*((200 + 150 * i, what) for i in range(10)
+                                             for what in ('compact', 'check'))))
+    expect_orders(run, 20)
     expect(run.counter('pswpout') > 500, f'only {run.counter("pswpout")} pages swapped out')
     expect(run.counter('pgmigrate_success') > 100, 'hardly a page moved')
     return f'{run.counter("pgmigrate_success")} pages moved, {run.counter("pswpout")} swapped out'
@@ -67,7 +69,7 @@ def contig(bench):
 def programs(bench):
     """threads, signals, forks and shared memory while ranges are cleared and zones compacted"""
     plan = [(40 * i, what) for i in range(1, 11)
-            for what in ('compact', 'contig 16M-32M', 'contig 32M-48M')]
+            for what in ('compact', 'contig 16M-32M', 'check', 'contig 32M-48M')]
     moved = 0
     for program in (['threads', '300', '300'], ['signals'], ['shared']):
         argv = [bench.compile(program[0]), *program[1:]]
@@ -84,10 +86,11 @@ def hotplug(bench):
     """memory is added, goes online, offline and away, three times, under a program"""
     plan = [(0, 'add 64M-128M'), (0, 'online_movable 64M-128M')]
     for at in (800, 1400):
-        plan += [(at, 'offline 64M-128M'), (at + 200, 'online_movable 64M-128M')]
-    plan += [(2000, 'offline 64M-128M'), (2010, 'memory'), (2020, 'remove 64M-128M')]
+        plan += [(at, 'offline 64M-128M'), (at, 'check'), (at + 200, 'online_movable 64M-128M')]
+    plan += [(2000, 'offline 64M-128M'), (2010, 'memory'), (2020, 'remove 64M-128M'),
+             (2020, 'check')]
     run = pattern(bench, '2', 65536, '--max-mem', '128M', '--page-poison', *orders(*plan))
-    expect_orders(run, 9)
+    expect_orders(run, 12)
     expect(b'64M-128M node 0 zone Movable offline' in run.stderr, run.stderr.decode()[-300:])
     expect(run.report['ram_kb'] == 65536, f'{run.report["ram_kb"]} kB of RAM at the end')
     expect(run.counter('pgalloc_movable') > 1000, 'the new memory was hardly used')
@@ -127,10 +130,11 @@ def refused(bench):
 def sparse(bench):
     """the same with SPARSEMEM, whose maps come and go with their sections"""
     plan = [(0, 'add 128M-256M'), (0, 'online_movable 128M-256M'), (1000, 'offline 128M-256M'),
-            (1000, 'remove 128M-256M'), (1000, 'add 128M-256M'), (1100, 'online 128M-256M')]
+            (1000, 'remove 128M-256M'), (1000, 'add 128M-256M'), (1100, 'online 128M-256M'),
+            (1110, 'check')]
     run = pattern(bench, '1.5', 131072, '--max-mem', '256M', '--memory-model', 'sparse',
                   *orders(*plan))
-    expect_orders(run, 6)
+    expect_orders(run, 7)
     expect(run.counter('pgmigrate_success') > 500, 'hardly a page moved')
 
 
@@ -171,7 +175,7 @@ def ctl(bench):
         expect(status == 0 and '16M-96M node 0 zone DMA32 online' in text, text)
         time.sleep(0.5)
         for words in (('compact',), ('add', '96M-160M'), ('online_movable', '96M-160M'),
-                      ('shrink',), ('offline', '96M-160M'), ('remove', '96M-160M')):
+                      ('shrink',), ('check',), ('offline', '96M-160M'), ('remove', '96M-160M')):
             status, text = order(*words)
             expect(status == 0, f'{words}: {text}')
         status, text = order('offline', '94M-96M')

@@ -64,8 +64,6 @@ class Program:
             return [options.ram]
         if options.quick and self.quick is not None:
             return list(self.quick)
-        if options.quick and self.mem:
-            return list(self.mem[:1])   # the short ones are killed now and then: open.txt
         return list(every)
 
 

@@ -134,13 +134,13 @@ def c_file(functions):
     return '\n'.join(text) + '\n'
 
 
-@program('python', timeout=120, quick=(1.5, 0.5))
+@program('python', timeout=120)
 def python_dict(bench):
     """python3 builds and queries a large dict"""
     return [PYTHON, bench.write('dict.py', PYTHON_DICT)]
 
 
-@program('sqlite', timeout=180, quick=(1.5,))
+@program('sqlite', timeout=180)
 def sqlite(bench):
     """sqlite3 sorts and joins 250,000 rows in memory"""
     bench.need('sqlite3')
@@ -148,7 +148,7 @@ def sqlite(bench):
     return ['/usr/bin/sqlite3', '-batch', ':memory:', f'.read {path}']
 
 
-@program('sort', timeout=120, quick=(1.5,))
+@program('sort', timeout=120)
 def sort(bench):
     """sort(1) of a file larger than RAM"""
     path = lines_file(bench, 'lines.txt', 40)
@@ -193,13 +193,13 @@ exit 5
     return ['/bin/bash', '-c', script]
 
 
-@program('barrier', timeout=60, quick=(1.5, 0.5))
+@program('barrier', timeout=60)
 def barrier(bench):
     """8 threads with barriers over 48 MiB"""
     return [bench.compile('barrier'), '8', '6', '48']
 
 
-@program('node', timeout=180, quick=(1.5,))
+@program('node', timeout=180)
 def node(bench):
     """node with a heap-heavy script"""
     bench.need('node')
@@ -216,14 +216,14 @@ def java(bench):
     return ['/usr/bin/java', '-Xmx128m', '-XX:+UseSerialGC', '-Xshare:auto', '-version']
 
 
-@program('lua', timeout=60, quick=(1.5,))
+@program('lua', timeout=60)
 def lua(bench):
     """lua5.4 sorts a table"""
     bench.need('lua5.4')
     return ['/usr/bin/lua5.4', bench.write('t.lua', LUA)]
 
 
-@program('perl', timeout=60, quick=(1.5,))
+@program('perl', timeout=60)
 def perl(bench):
     """perl with a large hash"""
     bench.need('perl')

@@ -95,14 +95,14 @@ $bin/pg_ctl -w -s -t 120 -m fast stop
 '''
 
 
-@program('redis', timeout=150, multi=True, quick=(1.5,))
+@program('redis', timeout=150, multi=True, quick=(1.5, 0.5))
 def redis(bench):
     """redis-server, redis-benchmark, BGSAVE under writes, and the saved file loaded again"""
     bench.need('redis-server', 'redis-cli', 'redis-benchmark')
     return ['/bin/bash', bench.write('redis.sh', REDIS)]
 
 
-@program('postgres', timeout=240, multi=True, quick=(1.5,))
+@program('postgres', timeout=240, multi=True)
 def postgres(bench):
     """PostgreSQL as an unprivileged user: initdb, pgbench, queries, parallel workers"""
     found = sorted(glob.glob('/usr/lib/postgresql/*/bin/initdb'))

@@ -57,15 +57,17 @@ static bool chosen(size_t bytes, size_t align)
 
 static size_t offset_for(size_t bytes, size_t align)
 {
-	return (PAGE_BYTES - (bytes ? bytes : 1)) & ~((align < ALIGN_MIN ? ALIGN_MIN : align) - 1);
+	return (PAGE_BYTES - bytes) & ~((align < ALIGN_MIN ? ALIGN_MIN : align) - 1);
 }
 
 void *guard_alloc(size_t bytes, size_t align)
 {
-	size_t offset = offset_for(bytes, align);
+	size_t offset;
 	bool zeroed;
 	char *page;
 
+	bytes += !bytes; /* a block of no bytes is one all the same */
+	offset = offset_for(bytes, align);
 	if (!chosen(bytes, align))
 		return NULL;
 	page = span_take(2, 1, SPAN_TIGHT, &zeroed);

@@ -161,6 +161,22 @@ static void test_random_order(void **state)
 	assert_in_range(down, 30, 170);
 }
 
+/* Guarded or not: a block of no bytes can be resized and freed. */
+static void test_no_bytes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		void *volatile p = malloc(0);
+
+		p = realloc(p, 40);
+		assert_non_null(p);
+		memset(p, 1, 40);
+		free(p);
+		p = malloc(0);
+		free(p);
+	}
+}
+
 static void test_is_on(void **state)
 {
 	free(malloc(1));
@@ -173,7 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_is_on),	     cmocka_unit_test(test_guard_pages),
 		cmocka_unit_test(test_quarantine),   cmocka_unit_test(test_zero_and_late),
-		cmocka_unit_test(test_random_order),
+		cmocka_unit_test(test_random_order), cmocka_unit_test(test_no_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

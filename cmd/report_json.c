@@ -22,6 +22,7 @@ static cJSON *usage(const struct quire_usage *u)
 static void add_memory(cJSON *root, const struct quire_report *r)
 {
 	cJSON *rss = cJSON_AddObjectToObject(root, "rss");
+	cJSON *outside = cJSON_AddObjectToObject(root, "host_mapped");
 
 	cJSON_AddNumberToObject(root, "ram_kb", (double)r->ram_kb);
 	cJSON_AddItemToObject(rss, "anon", usage(&r->anon));
@@ -29,6 +30,10 @@ static void add_memory(cJSON *root, const struct quire_report *r)
 	cJSON_AddItemToObject(rss, "pagetables", usage(&r->pagetables));
 	cJSON_AddItemToObject(rss, "kernel", usage(&r->kernel));
 	cJSON_AddNumberToObject(root, "host_mapped_kb", (double)r->host_mapped_kb);
+	cJSON_AddNumberToObject(outside, "file_kb", (double)r->outside.file_kb);
+	cJSON_AddNumberToObject(outside, "shm_kb", (double)r->outside.shm_kb);
+	cJSON_AddNumberToObject(outside, "sysv_kb", (double)r->outside.sysv_kb);
+	cJSON_AddNumberToObject(outside, "device_kb", (double)r->outside.device_kb);
 }
 
 static void add_counters(cJSON *root, const struct quire_report *r)

@@ -193,9 +193,32 @@ static void calls(FILE *out, const struct quire_report *r)
 	list_end(&refused);
 }
 
+static void outside(FILE *out, const struct quire_report *r)
+{
+	const struct {
+		const char *what;
+		uint64_t kb;
+	} row[] = { { "shared files", r->outside.file_kb },
+		    { "POSIX shared memory", r->outside.shm_kb },
+		    { "System V shared memory", r->outside.sysv_kb },
+		    { "devices", r->outside.device_kb } };
+	struct list list = { out, "outside the RAM", 0 };
+	char item[64], size[32];
+	unsigned int i;
+
+	for (i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		if (!row[i].kb)
+			continue;
+		snprintf(item, sizeof(item), "%s %s", row[i].what,
+			 size_text(row[i].kb, size, sizeof(size)));
+		list_item(&list, item);
+	}
+	list_end(&list);
+}
+
 void report_text(FILE *out, const struct quire_report *r, char **argv)
 {
-	char ram[32], swap[32], mapped[32];
+	char ram[32], swap[32];
 	int status = report_exit_status(r);
 
 	fprintf(out, "\nquire: ");
@@ -219,11 +242,7 @@ void report_text(FILE *out, const struct quire_report *r, char **argv)
 	migration(out, r);
 	nodes(out, r);
 	calls(out, r);
-	if (r->host_mapped_kb)
-		fprintf(out,
-			"host-mapped      %s of shared files and devices, outside the machine's "
-			"RAM\n",
-			size_text(r->host_mapped_kb, mapped, sizeof(mapped)));
+	outside(out, r);
 	if (r->killed_at_end)
 		fprintf(out, "left running     %" PRIu64 " processes, killed at the end\n",
 			r->killed_at_end);

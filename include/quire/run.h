@@ -99,6 +99,14 @@ struct quire_usage {
 	uint64_t peak_kb, mean_kb, now_kb;
 };
 
+/* Mappings made that the host holds, outside the machine's RAM: a sum over the run. */
+struct quire_outside {
+	uint64_t file_kb; /* shared mappings of files */
+	uint64_t shm_kb; /* of POSIX shared memory and memfds */
+	uint64_t sysv_kb; /* attached System V segments */
+	uint64_t device_kb;
+};
+
 /* One counter by its name in /proc/vmstat, or ours. */
 struct quire_counter {
 	const char *name, *unit, *meaning;
@@ -143,7 +151,8 @@ struct quire_report {
 	struct quire_usage anon, file, pagetables, kernel;
 	uint64_t swap_now_kb, swap_peak_kb, swap_errors;
 	int swap_errno; /* of the last failure */
-	uint64_t host_mapped_kb; /* shared file mappings, which the host's page cache holds */
+	struct quire_outside outside;
+	uint64_t host_mapped_kb; /* the sum of `outside` */
 	uint64_t processes, killed_at_end;
 	uint64_t agent_trips, agent_commands;
 	uint64_t actions_done, actions_failed; /* orders, scheduled or over the socket */

@@ -77,15 +77,18 @@ static bool managed(struct request *r, vaddr_t addr, u64 len)
 }
 
 /* The host maps [addr, addr + len) itself from now on; the place is kept in our tree. */
-static s64 map_native(struct request *r, vaddr_t addr, u64 len, u32 flags)
+static s64 map_native(struct request *r, const struct map_request *asked, enum outside what)
 {
+	vaddr_t addr = asked->addr;
+	u64 len = asked->len;
+	u32 flags = asked->flags;
 	struct map_request req = { .addr = addr,
 				   .len = len,
 				   .flags = MAP_SHARED | MAP_FIXED,
 				   .prot = PROT_READ | PROT_WRITE,
 				   .vm_flags = VM_PFNMAP };
 
-	r->host->host_mapped += len;
+	r->host->outside[what] += len;
 	if (!(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
 		return NATIVE;
 	if ((flags & MAP_FIXED_NOREPLACE) && vma_find(r->mm, addr) &&
@@ -103,6 +106,7 @@ static s64 map_native(struct request *r, vaddr_t addr, u64 len, u32 flags)
 static s64 map_file(struct request *r, struct map_request *req, int fd)
 {
 	int mine = (int)syscall(SYS_pidfd_getfd, r->proc->pidfd, fd, 0);
+	enum outside what;
 	struct stat st;
 	int mode;
 	s64 ret;
@@ -110,18 +114,19 @@ static s64 map_file(struct request *r, struct map_request *req, int fd)
 	if (mine < 0)
 		return errno == EBADF ? -EBADF : -ENODEV;
 	mode = fcntl(mine, F_GETFL);
+	what = file_outside(mine);
 	if (fstat(mine, &st) < 0 || !S_ISREG(st.st_mode)) {
 		bool zero = S_ISCHR(st.st_mode) && st.st_rdev == 0x105;
 
 		close(mine);
 		if (!zero)
-			return map_native(r, req->addr, req->len, req->flags);
+			return map_native(r, req, what);
 		req->flags |= MAP_ANONYMOUS;
 		return ANSWERED;
 	}
 	if ((req->flags & 3) != MAP_PRIVATE) {
 		close(mine);
-		return map_native(r, req->addr, req->len, req->flags);
+		return map_native(r, req, what);
 	}
 	if ((mode & O_ACCMODE) == O_WRONLY || (mode & O_PATH)) {
 		close(mine);
@@ -408,10 +413,9 @@ static s64 on_setaffinity(struct request *r)
 	return NATIVE;
 }
 
-static s64 on_native(struct request *r)
+static s64 on_shmat(struct request *r)
 {
-	if (r->n->nr == SYS_shmat)
-		r->host->host_mapped += PAGE_SIZE;
+	r->host->outside[OUTSIDE_SYSV] += file_sysv_bytes((int)r->n->arg[0]);
 	return NATIVE;
 }
 
@@ -486,8 +490,7 @@ static const struct entry table[] = {
 	{ SYS_mincore, "mincore", on_mincore },
 	{ SYS_msync, "msync", on_msync },
 	{ SYS_sysinfo, "sysinfo", on_sysinfo },
-	{ SYS_shmat, "shmat", on_native },
-	{ SYS_shmdt, "shmdt", on_native },
+	{ SYS_shmat, "shmat", on_shmat },
 	{ SYS_shmctl, "shmctl", on_shmctl },
 	{ SYS_setrlimit, "setrlimit", on_limits },
 	{ SYS_prlimit64, "prlimit64", on_limits },

@@ -7,8 +7,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mmu/host/host.h"
@@ -130,4 +133,23 @@ struct mapping *file_mapping(struct machine *m, int fd, const char *name)
 		.ctime_ns = (u64)st.st_ctim.tv_sec * 1000000000ull + (u64)st.st_ctim.tv_nsec
 	};
 	return mapping_open(m, &id, file_device(fd), name);
+}
+
+#define TMPFS_MAGIC 0x01021994
+
+enum outside file_outside(int fd)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+		return OUTSIDE_DEVICE;
+	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC ? OUTSIDE_SHM : OUTSIDE_FILE;
+}
+
+u64 file_sysv_bytes(int id)
+{
+	struct shmid_ds ds;
+
+	return shmctl(id, IPC_STAT, &ds) < 0 ? 0 : align_up(ds.shm_segsz, PAGE_SIZE);
 }

@@ -107,7 +107,6 @@ static struct sock_filter program[] = {
 	TELL(SYS_msync),
 	TELL(SYS_sysinfo),
 	TELL(SYS_shmat),
-	TELL(SYS_shmdt),
 	TELL(SYS_shmctl),
 	TELL(SYS_mbind),
 	TELL(SYS_set_mempolicy),

@@ -122,6 +122,9 @@ struct deferred {
 #define DEFERRED_MAX 256
 #define DYING_MAX    256
 
+/* What is mapped by the host, outside the machine's RAM. */
+enum outside { OUTSIDE_FILE, OUTSIDE_SHM, OUTSIDE_SYSV, OUTSIDE_DEVICE, NR_OUTSIDE };
+
 /* What pages are used for, as the report tells it. */
 enum use { USE_ANON, USE_FILE, USE_TABLE, USE_KERNEL, NR_USE };
 
@@ -149,7 +152,7 @@ struct host {
 	unsigned int nr_later;
 	struct call_stat call[CALL_STATS];
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
-	u64 host_mapped; /* bytes of host mappings, not managed */
+	u64 outside[NR_OUTSIDE]; /* bytes of host mappings made, not managed */
 	u64 procs_seen;
 	pid_t dying[DYING_MAX]; /* agents that were killed and not seen to be dead */
 	unsigned int nr_dying;

@@ -150,7 +150,12 @@ static void fill_report(struct flat *f, struct host *h)
 	r->swap_peak_kb = m->swap_peak * 4;
 	r->swap_errors = m->swap.read_errors + m->swap.write_errors;
 	r->swap_errno = m->swap.last_error;
-	r->host_mapped_kb = h->host_mapped >> 10;
+	r->outside = (struct quire_outside){ h->outside[OUTSIDE_FILE] >> 10,
+					     h->outside[OUTSIDE_SHM] >> 10,
+					     h->outside[OUTSIDE_SYSV] >> 10,
+					     h->outside[OUTSIDE_DEVICE] >> 10 };
+	r->host_mapped_kb =
+		r->outside.file_kb + r->outside.shm_kb + r->outside.sysv_kb + r->outside.device_kb;
 	r->processes = h->procs_seen;
 	r->agent_trips = h->agent_trips;
 	r->agent_commands = h->agent_commands;
@@ -326,6 +331,7 @@ static bool report_number(const struct quire_report *r, const char *name, uint64
 		{ "kernel_peak_kb", r->kernel.peak_kb },
 		{ "swap_peak_kb", r->swap_peak_kb },
 		{ "swap_errors", r->swap_errors },
+		{ "host_mapped_kb", r->host_mapped_kb },
 		{ "processes", r->processes },
 		{ "killed_at_end", r->killed_at_end },
 		{ "actions_done", r->actions_done },

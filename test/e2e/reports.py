@@ -201,3 +201,34 @@ def malloc(bench):
     expect(run.stdout.split() == [b'5066670', b'True'], f'it printed {run.stdout!r}')
     expect(b'quire-malloc: live' in run.stderr, 'no statistics of the allocator')
     expect(run.counter('pswpout') > 0, 'it was not short of RAM')
+
+
+@check('outside')
+def outside(bench):
+    """what the host holds outside the machine's RAM is named, by kind, and can be refused in CI"""
+    script = '''
+import ctypes, mmap, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+fd = os.memfd_create('x')
+os.ftruncate(fd, 3 << 20)
+one = mmap.mmap(fd, 3 << 20)
+with open('file', 'wb') as f:
+    f.truncate(5 << 20)
+file = open('file', 'r+b')
+two = mmap.mmap(file.fileno(), 5 << 20)
+segment = libc.shmget(0, 7 << 20, 0o1600)
+libc.shmat(segment, None, 0)
+libc.shmctl(segment, 0, None)
+three = mmap.mmap(-1, 11 << 20)     # shared and anonymous: the machine's own
+'''
+    native = bench.on_quire([PYTHON, '-c', script], flags=('--expect', 'host_mapped_kb < 5000'))
+    expect_status(native, 124)
+    found = native.report['host_mapped']
+    expect(found['shm_kb'] == 3072, f'POSIX shared memory: {found}')
+    expect(5120 <= found['file_kb'] < 5632, f'files: {found}')
+    expect(found['sysv_kb'] == 7168, f'System V: {found}')
+    expect(native.report['host_mapped_kb'] == sum(found.values()), 'the sum is another')
+    quiet = bench.on_quire([PYTHON, '-c', 'import mmap; mmap.mmap(-1, 9 << 20)'],
+                           flags=('--expect', 'host_mapped_kb < 512'))
+    expect_status(quiet, 0)

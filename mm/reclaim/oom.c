@@ -109,6 +109,23 @@ static void record(struct machine *m, struct oom_kill *kill)
 	}
 }
 
+/* What the frames are at this moment. Linux: show_mem(). */
+static void log_memory(struct machine *m)
+{
+	const u64 *v = m->phys.stat.v;
+	char line[200];
+
+	phys_stat_sync(&m->phys);
+	format(line, sizeof(line),
+	       "active_anon:%llu inactive_anon:%llu active_file:%llu inactive_file:%llu "
+	       "unevictable:%llu free:%llu swap_free:%llu",
+	       (unsigned long long)v[NR_ACTIVE_ANON], (unsigned long long)v[NR_INACTIVE_ANON],
+	       (unsigned long long)v[NR_ACTIVE_FILE], (unsigned long long)v[NR_INACTIVE_FILE],
+	       (unsigned long long)v[NR_UNEVICTABLE], (unsigned long long)v[NR_FREE_PAGES],
+	       (unsigned long long)swap_free_slots(&m->swap));
+	log_line(m, line);
+}
+
 static void report(struct machine *m, const struct oom_kill *kill)
 {
 	const struct oom_row *v = &kill->victim;
@@ -118,6 +135,7 @@ static void report(struct machine *m, const struct oom_kill *kill)
 	format(line, sizeof(line), "oom-kill: order=%u, %llu pages RAM and swap in all",
 	       kill->order, (unsigned long long)kill->total_pages);
 	log_line(m, line);
+	log_memory(m);
 	log_line(m, "[  pid  ]   uid    tgid total_vm      rss pgtables_bytes swapents "
 		    "oom_score_adj name");
 	for (i = 0; i < kill->nr_rows; i++)
@@ -165,6 +183,8 @@ bool oom_kill(struct machine *m, unsigned int order)
 
 	if (reap_earlier(m))
 		return true;
+	if (m->ops->patient && m->ops->patient(m))
+		return false;
 	victim = select_victim(m);
 	if (!victim)
 		return false;

@@ -110,7 +110,13 @@ void shrink_active(struct scan *s, enum lru_list l, u64 nr)
 		page = list_last_entry(&pages, struct page, lru);
 		list_del_init(&page->lru);
 		young = page_referenced(m, page, NULL, &vm_flags);
-		if (young && (vm_flags & VM_EXEC) && lru_is_file(l)) {
+		/*
+		 * Text in use goes round once more, and no oftener: entries stay young until the
+		 * inactive list's end, so that nothing else would ever let go of it.
+		 */
+		if (young && (vm_flags & VM_EXEC) && lru_is_file(l) &&
+		    !page_test(page, PG_referenced)) {
+			page_set(page, PG_referenced);
 			rotated++;
 		} else {
 			page_clear(page, PG_active);

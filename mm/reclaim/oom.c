@@ -183,6 +183,8 @@ bool oom_kill(struct machine *m, unsigned int order)
 
 	if (reap_earlier(m))
 		return true;
+	if (m->faulting && m->faulting->oom_victim)
+		return false; /* it is dying: its fault fails, and its memory goes with it */
 	if (m->ops->patient && m->ops->patient(m))
 		return false;
 	victim = select_victim(m);

@@ -179,6 +179,8 @@ static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 nodes, u64 w
 	unsigned int nid;
 
 	m->reclaiming++;
+	if (m->swap.failing)
+		m->swap.failing--;
 	for (priority = DEF_PRIORITY; priority >= 0 && got < want; priority--) {
 		if (priority == SLAB_PRIORITY && m->radix_cache) /* not while booting */
 			got += kmem_reap(&m->phys);
@@ -238,6 +240,11 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 	for (retry = 0; retry < MAX_RECLAIM_RETRIES; retry++)
 		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want) > 0)
 			return PRESSURE_RETRY;
+	if (m->swap.failing) { /* once more, before somebody dies for it */
+		m->swap.failing = 0;
+		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, SWAP_CLUSTER_MAX) > 0)
+			return PRESSURE_RETRY;
+	}
 	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
 		return PRESSURE_FAIL;
 	if (oom_defer(m))

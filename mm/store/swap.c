@@ -91,6 +91,7 @@ void swap_put(struct swap *s, u64 slot)
 		return;
 	*users = 0;
 	s->used--;
+	s->failing = 0;
 	value = radix_get(&s->cache, slot);
 	if (value && radix_set(&s->cache, slot, NULL) < 0) /* a shadow: no page can be there */
 		BUG("erasing needs no memory");
@@ -131,7 +132,7 @@ int swap_add(struct swap *s, struct page *page)
 	u64 slot;
 
 	require(!page_test(page, PG_swapcache));
-	if (!s->dev || s->used >= swap_total(s))
+	if (!s->dev || !swap_free_slots(s))
 		return -ENOSPC;
 	slot = slot_search(s);
 	if (!slot)
@@ -262,6 +263,7 @@ int swap_write(struct swap *s, struct page **pages, unsigned int nr)
 		done = s->dev->ops->write(s->dev, pages[i]->private << PAGE_SHIFT, vec, n);
 		if (done != (s64)(n * PAGE_SIZE)) {
 			note_error(s, done, &s->write_errors);
+			s->failing = SWAP_FAILING_ROUNDS;
 			err = -s->last_error;
 			continue;
 		}

@@ -26,7 +26,10 @@ struct swap {
 	struct radix cache; /* slot -> page, or the eviction stamp of one that is gone */
 	u64 write_errors, read_errors;
 	int last_error; /* of the device, 0 none */
+	unsigned int failing; /* a write failed: as good as full for so many rounds of reclaim */
 };
+
+#define SWAP_FAILING_ROUNDS 64
 
 /* Swap of `pages` on `dev` (taken over). 0 or -ENOMEM. */
 must_use int swap_on(struct machine *m, struct device *dev, u64 pages);
@@ -39,7 +42,7 @@ static inline u64 swap_total(const struct swap *s)
 
 static inline u64 swap_free_slots(const struct swap *s)
 {
-	return swap_total(s) - s->used;
+	return s->failing ? 0 : swap_total(s) - s->used;
 }
 
 /* More than half full: clean pages give their slots back. Linux: vm_swap_full(). */

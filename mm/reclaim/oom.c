@@ -185,8 +185,6 @@ bool oom_kill(struct machine *m, unsigned int order)
 		return true;
 	if (m->faulting && m->faulting->oom_victim)
 		return false; /* it is dying: its fault fails, and its memory goes with it */
-	if (m->ops->patient && m->ops->patient(m))
-		return false;
 	victim = select_victim(m);
 	if (!victim)
 		return false;

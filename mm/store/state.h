@@ -42,8 +42,6 @@ struct machine_ops {
 	/* A fresh oom_score_adj, which the process may have changed. */
 	void (*refresh)(struct mm *mm);
 	u64 (*now_ns)(struct machine *m);
-	/* Memory is held for a moment only: the fault fails instead of killing. NULL: never. */
-	bool (*patient)(struct machine *m);
 	/* A line of the log, without newline. */
 	void (*log)(struct machine *m, const char *line);
 };

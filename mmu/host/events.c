@@ -93,32 +93,8 @@ static void refuse_write(struct space *s, vaddr_t addr)
 		space_bad_access(s, addr, r == FAULT_SIGBUS ? BAD_BUS : BAD_ACCERR);
 }
 
-/*
- * Between the core's fork and the host's the two must see the same mappings: a fault of the
- * parent, which could change them, waits.
- */
-static void hold_fault(struct space *s, vaddr_t addr, u64 flags)
-{
-	if (s->nr_held == s->max_held) {
-		s->max_held = s->max_held ? 2 * s->max_held : 16;
-		s->held = realloc(s->held, s->max_held * sizeof(*s->held));
-		if (!s->held)
-			host_fail("out of host memory");
-	}
-	s->held[s->nr_held++] = (struct held_fault){ addr, flags };
-}
-
-#define FORK_PATIENCE_NS 2000000000ull
-
-bool host_waits_for_fork(const struct space *s)
-{
-	const struct space *child = s->host->newborn;
-
-	return child && child != s && now_ns() - child->forked_ns < FORK_PATIENCE_NS;
-}
-
 /* What a thread gets when its access cannot be granted. */
-static void fault_failed(struct space *s, vaddr_t addr, u64 flags, enum fault_result r)
+static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
 {
 	switch (r) {
 	case FAULT_SEGV_MAPERR:
@@ -135,10 +111,6 @@ static void fault_failed(struct space *s, vaddr_t addr, u64 flags, enum fault_re
 		space_wake(s, addr); /* it faults again */
 		break;
 	default:
-		if (host_waits_for_fork(s)) {
-			hold_fault(s, addr, flags);
-			break;
-		}
 		if (!s->mm->oom_victim)
 			proc_kill(s->mm, "out of memory");
 		s->mm->oom_victim = true;
@@ -177,7 +149,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP);
 	r = fault_handle(s->mm, addr, write ? ACCESS_WRITE : ACCESS_READ);
 	if (r != FAULT_DONE)
-		fault_failed(s, addr, flags, r);
+		fault_failed(s, addr, r);
 	else if (!s->woken)
 		space_wake(s, addr);
 	s->fault_addr = 0;
@@ -189,20 +161,29 @@ static bool forking(const struct space *s)
 	return s->host->newborn && s->host->newborn->forked_from == s;
 }
 
-/* Answers what is held now; what cannot be answered yet is held again. */
+/*
+ * Between the core's fork and the host's the two must see the same mappings: a fault of the
+ * parent, which could change them, waits.
+ */
+static void hold_fault(struct space *s, vaddr_t addr, u64 flags)
+{
+	if (s->nr_held == s->max_held) {
+		s->max_held = s->max_held ? 2 * s->max_held : 16;
+		s->held = realloc(s->held, s->max_held * sizeof(*s->held));
+		if (!s->held)
+			host_fail("out of host memory");
+	}
+	s->held[s->nr_held++] = (struct held_fault){ addr, flags };
+}
+
 static void release_held(struct space *s)
 {
-	struct held_fault *held = s->held;
-	unsigned int nr = s->nr_held, i;
+	struct held_fault f;
 
-	s->held = NULL;
-	s->nr_held = s->max_held = 0;
-	for (i = 0; i < nr; i++)
-		if (forking(s))
-			hold_fault(s, held[i].addr, held[i].flags);
-		else
-			handle_fault(s, held[i].addr, held[i].flags);
-	free(held);
+	while (s->nr_held && !forking(s)) {
+		f = s->held[--s->nr_held];
+		handle_fault(s, f.addr, f.flags);
+	}
 }
 
 void events_fork_failed(struct host *h)

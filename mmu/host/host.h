@@ -290,11 +290,6 @@ void events_drain(struct space *s);
  * handled.
  */
 void events_take_notes(struct space *s);
-/*
- * Nothing can be taken from a child of fork before it has its agent, nor what it shares. So who
- * finds no memory meanwhile waits for that, and nobody is killed for it.
- */
-bool host_waits_for_fork(const struct space *s);
 /* The host's fork has failed: the child that was prepared is undone. */
 void events_fork_failed(struct host *h);
 void host_add_uffd(struct space *s);

@@ -85,18 +85,9 @@ static u64 machine_now(struct machine *m)
 				 : now_ns();
 }
 
-static bool machine_patient(struct machine *m)
-{
-	struct space *s = m->faulting ? space_of(m->faulting) : NULL;
-
-	return s && host_waits_for_fork(s);
-}
-
-static const struct machine_ops ops = { .kill = proc_kill,
-					.refresh = proc_refresh,
-					.now_ns = machine_now,
-					.patient = machine_patient,
-					.log = log_machine };
+static const struct machine_ops ops = {
+	.kill = proc_kill, .refresh = proc_refresh, .now_ns = machine_now, .log = log_machine
+};
 
 static int make_memory_file(const char *name, u64 bytes)
 {

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -244,6 +245,7 @@ void proc_read_limits(struct proc *p)
 void proc_refresh(struct mm *mm)
 {
 	char path[64], text[32] = "";
+	struct stat st;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", mm->pid);
@@ -252,6 +254,8 @@ void proc_refresh(struct mm *mm)
 		return;
 	if (read(fd, text, sizeof(text) - 1) > 0)
 		mm->oom_score_adj = atoi(text);
+	if (fstat(fd, &st) == 0)
+		mm->uid = (int)st.st_uid; /* the effective one, unless it is not dumpable: root */
 	close(fd);
 }
 

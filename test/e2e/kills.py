@@ -18,7 +18,7 @@ FOLDERS = ('/tmp', '/var/tmp', '/dev/shm', '/run')
 
 
 def traces(bench):
-    """What a run may leave outside its processes: mounts, swap, files, cgroups, IPC."""
+    """What a run may leave outside its processes: mounts, swap, files."""
     with open('/proc/self/mounts', encoding='utf-8') as f:
         mounts = {line for line in f if 'quire' in line.lower()}
     with open('/proc/swaps', encoding='utf-8') as f:
@@ -26,9 +26,7 @@ def traces(bench):
     files = {name for folder in FOLDERS for name in glob.glob(f'{folder}/*quire*')
              if not os.path.basename(name).startswith('quire-e2e-')}    # other runs of this
     inside = set(os.listdir(bench.tmp)) | set(os.listdir(bench.work))
-    with open('/proc/sysvipc/shm', encoding='ascii') as f:
-        ipc = set(line.split()[1] for line in f.read().splitlines()[1:])
-    return mounts | swaps | files | inside | ipc
+    return mounts | swaps | files | inside
 
 
 def choose(root, random_source):

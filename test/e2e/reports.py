@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 import json
 import os
 
-from harness import PYTHON, check, expect, expect_status, Failure
+from harness import PYTHON, check, expect, expect_status, Failure, Skip
 
 KEYS = {
     'quire': str, 'command': list, 'exit_status': int, 'wall_s': (int, float),
@@ -119,6 +119,17 @@ def oom(bench):
     expect(len(victims) == 1, f'{len(victims)} OOM kills in the report')
     expect(victims[0]['comm'] == 'hog', f'the victim is {victims[0]}')
     expect(victims[0]['points'] > 4000, f'its points are {victims[0]["points"]}')
+
+
+@check('oom-uid')
+def oom_uid(bench):
+    """a process that became another user is listed as that user's"""
+    if os.getuid() != 0:
+        raise Skip('not root')
+    run = bench.on_quire(['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups',
+                          bench.compile('hog'), '96'], 32768, 0)
+    expect_status(run, 137)
+    expect(run.report['oom'][0]['uid'] == 65534, f'the victim is {run.report["oom"][0]}')
 
 
 @check('oom-child')

@@ -371,8 +371,10 @@ static void dispatch(struct host *h, const struct epoll_event *ev)
 		proc_exit(ptr);
 	else if (tag == 2)
 		handle_messages(ptr);
-	else if (ev->data.u64 == 0)
+	else if (ev->data.u64 == 0 && ev->events & EPOLLIN)
 		handle_notification(h);
+	else if (ev->data.u64 == 0) /* nobody is left who could call: what remains is to be reaped */
+		epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, h->notify_fd, NULL);
 	else if (ev->data.u64 == CONTROL_EVENT)
 		control_accept(h);
 	else

@@ -373,7 +373,7 @@ static void dispatch(struct host *h, const struct epoll_event *ev)
 		handle_messages(ptr);
 	else if (ev->data.u64 == 0 && ev->events & EPOLLIN)
 		handle_notification(h);
-	else if (ev->data.u64 == 0) /* nobody is left who could call: what remains is to be reaped */
+	else if (ev->data.u64 == 0) /* nobody is left who could call */
 		epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, h->notify_fd, NULL);
 	else if (ev->data.u64 == CONTROL_EVENT)
 		control_accept(h);

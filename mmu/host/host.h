@@ -247,6 +247,8 @@ void takeover_finish(struct proc *p, u64 id);
 struct proc *proc_of(struct host *h, pid_t tid);
 struct proc *proc_find(struct host *h, pid_t pid);
 void proc_exit(struct proc *p);
+/* Processes that have not ended, whether the end of the others was handled yet or not. */
+unsigned int proc_count_alive(struct host *h);
 void proc_drop_space(struct proc *p);
 /* The agents of processes that have ended give back what the host has mapped for them. */
 void proc_release_dead(struct host *h);

@@ -209,6 +209,18 @@ static bool is_dead(const struct proc *p)
 	return p->pidfd >= 0 && poll(&pfd, 1, 0) == 1;
 }
 
+unsigned int proc_count_alive(struct host *h)
+{
+	unsigned int n = 0;
+	struct proc *p;
+	int i;
+
+	for (i = 0; i < PROC_HASH; i++)
+		list_for_each_entry(p, &h->proc_hash[i], struct proc, hash)
+			n += p->pidfd >= 0 && !is_dead(p);
+	return n;
+}
+
 void proc_release_dead(struct host *h)
 {
 	struct proc *p;

@@ -219,7 +219,7 @@ static void run_manager(const struct quire_run_config *c, struct flat *f)
 	h->report = f;
 	h->on_sample = c->progress ? on_sample : NULL;
 	f->own_error = host_start(h, c->argv);
-	f->report.killed_at_end = h->nr_procs;
+	f->report.killed_at_end = proc_count_alive(h);
 	f->report.status = h->first_status;
 	fill_report(f, h);
 	host_destroy(h);

@@ -52,14 +52,6 @@ static int window_flags(const struct vma *vma)
 	return MAP_FIXED | MAP_NORESERVE | (text ? MAP_PRIVATE : MAP_SHARED);
 }
 
-static int report_accesses(struct space *s, vaddr_t start, vaddr_t end, u64 modes)
-{
-	struct uffdio_register reg = { .range = { start, end - start }, .mode = modes };
-
-	(void)agent_sync(s);
-	return ioctl(s->uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : 0;
-}
-
 void space_wake(struct space *s, vaddr_t addr)
 {
 	struct uffdio_range range = { addr & PAGE_MASK, PAGE_SIZE };
@@ -74,26 +66,20 @@ bool space_alive(struct space *s)
 	return s->uffd < 0 || ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) == 0 || errno != ESRCH;
 }
 
-static void post_backdrop(struct space *s, vaddr_t start, vaddr_t end)
+int space_backdrop(struct space *s, vaddr_t start, vaddr_t end)
 {
 	agent_post(s, SYS_mmap, start, end - start, RWX,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, (u64)-1, 0);
-}
-
-int space_backdrop(struct space *s, vaddr_t start, vaddr_t end)
-{
-	int err;
-
-	post_backdrop(s, start, end);
-	err = agent_run(s);
-	return err ? err : report_accesses(s, start, end, UFFDIO_REGISTER_MODE_MISSING);
+	agent_post_uffd(s, UFFDIO_REGISTER, start, end - start, UFFDIO_REGISTER_MODE_MISSING);
+	return agent_run(s);
 }
 
 int space_reset(struct space *s, vaddr_t start, vaddr_t end)
 {
 	int err = space_backdrop(s, start, end);
 
-	shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
+	if (!err)
+		shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
 	return err;
 }
 
@@ -135,7 +121,15 @@ static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *a
 	return run->end != 0;
 }
 
-static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on);
+static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on)
+{
+	struct uffdio_writeprotect wp = { .range = { start, end - start },
+					  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+
+	(void)agent_sync(s);
+	while (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == EAGAIN)
+		events_take_notes(s);
+}
 
 /*
  * Pages of [start, end) that must report writes were translated without that: some thread met the
@@ -242,16 +236,6 @@ static void continue_range(struct space *s, vaddr_t start, vaddr_t end, bool wp)
 		}
 		stop = end;
 	}
-}
-
-static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on)
-{
-	struct uffdio_writeprotect wp = { .range = { start, end - start },
-					  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
-
-	(void)agent_sync(s);
-	while (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == EAGAIN)
-		events_take_notes(s);
 }
 
 /* What must be done for a page so that the host's translation is the table's. */

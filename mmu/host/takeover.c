@@ -156,6 +156,8 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 		comm->uffd_dev = give_fd(h, id, h->uffd_dev);
 	if (incoming->uffd >= 0)
 		comm->uffd = give_fd(h, id, incoming->uffd);
+	if (incoming->uffd >= 0 && comm->uffd < 0)
+		return -EMFILE;
 	make_stub(&stub, code_fd,
 		  (u64)incoming->slot | (u64)ram_fd << 16 | (u64)comm->generation << 40 |
 			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
@@ -184,6 +186,8 @@ void takeover_finish(struct proc *p, u64 id)
 	s->comm = (struct comm *)(void *)(h->comm_base + (u64)s->slot * COMM_SIZE);
 	if (s->comm->agent <= 0) /* killed while it was being made */
 		err = -ESRCH;
+	else if (s->comm->uffd >= 0 && s->comm->agent_uffd < 0)
+		err = s->comm->agent_uffd; /* at the limit of its descriptors */
 	else
 		herd_agent(h, s->comm->agent);
 	if (!err)

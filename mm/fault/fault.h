@@ -45,10 +45,11 @@ enum fault_result fault_handle(struct mm *mm, vaddr_t addr, enum access access);
  */
 void fault_map_cached(struct mm *mm, struct vma *vma);
 
-/* Brings in all of [start, end): MAP_POPULATE, mlock. 0, -ENOMEM at a hole or without memory,
- * -EFAULT
- * where an area forbids every access. Private writable areas get their own pages at once.
- * Linux: __mm_populate(). */
+/*
+ * Brings in all of [start, end): MAP_POPULATE, mlock. 0, -ENOMEM at a hole or without memory,
+ * -EFAULT where an area forbids every access. Private writable areas get their own pages at once.
+ * Linux: __mm_populate().
+ */
 int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end);
 
 /*

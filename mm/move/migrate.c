@@ -53,12 +53,6 @@ static enum rmap_step look_at_entry(void *ctx, const struct rmap_entry *e)
 	return g->stuck ? RMAP_STOP : RMAP_NEXT;
 }
 
-/* References that entries and caches explain. */
-static s32 explained(const struct page *page)
-{
-	return page->mapcount + !page_is_anon(page) + page_test(page, PG_swapcache);
-}
-
 static int can_move(struct migration *g)
 {
 	struct page *page = g->from;
@@ -66,7 +60,7 @@ static int can_move(struct migration *g)
 	if (compound_order(page) || !page_test(page, PG_lru) || !page->mapping ||
 	    page_test(page, PG_pinned))
 		return -EBUSY;
-	if (g->machine->reclaiming || page->refcount != explained(page))
+	if (g->machine->reclaiming || page->refcount != page_explained_refs(page))
 		return -EAGAIN;
 	g->entries = 0;
 	g->stuck = false;

@@ -32,13 +32,6 @@ struct batch {
 	unsigned int nr;
 };
 
-/* References that entries, caches and the isolation explain. More: somebody else uses the page. */
-static s32 explained(const struct page *page)
-{
-	return 1 + page->mapcount + (page->mapping && !page_is_anon(page)) +
-	       page_test(page, PG_swapcache);
-}
-
 /* Linux: folio_check_references(). */
 static enum verdict check_references(struct batch *b, struct page *page)
 {
@@ -65,7 +58,8 @@ static enum verdict decide(struct batch *b, struct page *page)
 
 	if (page_test(page, PG_mlocked))
 		return LOCK;
-	if (page->refcount != explained(page) || page_test(page, PG_pinned))
+	/* One reference more is the isolation's. */
+	if (page->refcount != 1 + page_explained_refs(page) || page_test(page, PG_pinned))
 		return ACTIVATE;
 	v = check_references(b, page);
 	if (v != EVICT || !page_test(page, PG_swapbacked) || page_test(page, PG_swapcache))

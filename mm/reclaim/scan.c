@@ -52,8 +52,8 @@ unsigned int page_referenced(struct machine *m, struct page *page, struct gather
 	struct references r = { .gather = g, .age = g != NULL };
 
 	*vm_flags = 0;
-	if (page_test(page,
-		      PG_pinned)) /* must stay mapped: the host writes it when nobody can answer */
+	/* A pinned page must stay mapped: the host writes it when nobody can answer. */
+	if (page_test(page, PG_pinned))
 		return 1;
 	rmap_walk(m, page, count_young, &r);
 	*vm_flags = r.vm_flags;

@@ -188,3 +188,9 @@ void rmap_walk(struct machine *m, struct page *page,
 		if (entry_in(m, page, vma, &e) && visit(ctx, &e) == RMAP_STOP)
 			return;
 }
+
+s32 page_explained_refs(const struct page *page)
+{
+	return page->mapcount + (page->mapping && !page_is_anon(page)) +
+	       page_test(page, PG_swapcache);
+}

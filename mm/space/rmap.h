@@ -56,4 +56,10 @@ enum rmap_step { RMAP_NEXT, RMAP_STOP };
 void rmap_walk(struct machine *m, struct page *page,
 	       enum rmap_step (*visit)(void *ctx, const struct rmap_entry *e), void *ctx);
 
+/*
+ * The references that entries and caches explain. More: somebody else uses the page. Linux:
+ * folio_expected_ref_count().
+ */
+s32 page_explained_refs(const struct page *page);
+
 #endif

@@ -25,8 +25,8 @@ enum vma_flags {
 	VM_MAYEXEC = 0x40,
 	VM_MAYSHARE = 0x80,
 	VM_GROWSDOWN = 0x100,
-	VM_PFNMAP =
-		0x400, /* the host maps it (a shared file): in the tree only to keep the place */
+	/* The host maps it (a shared file): it is in the tree only to keep the place. */
+	VM_PFNMAP = 0x400,
 	VM_LOCKED = 0x2000,
 	VM_SEQ_READ = 0x8000,
 	VM_RAND_READ = 0x10000,

@@ -84,6 +84,24 @@ static inline void testram_boot(struct testram *t, struct phys_config config)
 		abort();
 }
 
+/* The CPU of the calling thread, which sets it. */
+static __thread unsigned testram_cpu;
+
+static inline unsigned testram_this_cpu(void *arg)
+{
+	(void)arg;
+	return testram_cpu;
+}
+
+/* 64 MiB and four CPUs, for threads. */
+static inline void testram_boot_cpus(struct testram *t, enum lock_mode mode)
+{
+	testram_boot(t, (struct phys_config){ .nr_pages = (u64)64 << (20 - PAGE_SHIFT),
+					      .nr_cpus = 4,
+					      .locks = mode,
+					      .this_cpu = testram_this_cpu });
+}
+
 static inline void testram_end(struct testram *t)
 {
 	phys_shutdown(&t->phys);

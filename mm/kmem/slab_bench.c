@@ -24,18 +24,7 @@
 #include <time.h>
 
 #include "kmem/kmalloc.h"
-#include "phys/pressure.h"
-
-void quire_panic(const char *file, int line, const char *what)
-{
-	fprintf(stderr, "panic: %s:%d: %s\n", file, line, what);
-	abort();
-}
-
-enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
-{
-	return PRESSURE_FAIL;
-}
+#include "test/benchseams.h"
 
 static __thread unsigned thread_cpu;
 static unsigned this_cpu(void *arg)

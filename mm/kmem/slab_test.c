@@ -303,12 +303,6 @@ static void reaping_gives_pages_back(void **state)
 
 /* --- threads that free each other's objects --- */
 
-static __thread unsigned cpu_number;
-static unsigned thread_cpu(void *arg)
-{
-	return cpu_number;
-}
-
 #define SHELF 256
 static u64 *shelf[SHELF];
 static struct kmem_cache *shared;
@@ -318,7 +312,7 @@ static void *work(void *arg)
 	unsigned number = *(unsigned *)arg, seed = number + 1, step;
 	u64 *obj;
 
-	cpu_number = number;
+	testram_cpu = number;
 	for (step = 0; step < 50000; step++) {
 		seed = seed * 1664525 + 1013904223;
 		obj = kmem_cache_alloc(shared, GFP_KERNEL);
@@ -342,10 +336,7 @@ static void stress(enum lock_mode mode)
 	u64 held = 0;
 	int i;
 
-	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
-					       .nr_cpus = 4,
-					       .locks = mode,
-					       .this_cpu = thread_cpu });
+	testram_boot_cpus(&t, mode);
 	assert_int_equal(kmem_boot(&t.phys), 0);
 	shared = kmem_cache_create(&t.phys, "shared", 64, 0, SLAB_NO_MERGE, NULL);
 	for (i = 0; i < 4; i++)
@@ -361,9 +352,9 @@ static void stress(enum lock_mode mode)
 		shelf[i] = NULL;
 	}
 	/* Empty the magazines of each CPU as its owner. */
-	for (cpu_number = 4; cpu_number-- > 0;)
+	for (testram_cpu = 4; testram_cpu-- > 0;)
 		kmem_cache_shrink(shared);
-	cpu_number = 0;
+	testram_cpu = 0;
 	assert_int_equal(kmem_cache_destroy(shared), 0);
 	testram_end(&t);
 }

@@ -24,20 +24,9 @@
 
 #include "base/list.h"
 #include "phys/alloc.h"
-#include "phys/pressure.h"
+#include "test/benchseams.h"
 
 #define MAX_THREADS 2
-
-void quire_panic(const char *file, int line, const char *what)
-{
-	fprintf(stderr, "panic: %s:%d: %s\n", file, line, what);
-	abort();
-}
-
-enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
-{
-	return PRESSURE_FAIL;
-}
 
 static __thread unsigned thread_cpu;
 static unsigned this_cpu(void *arg)

@@ -15,21 +15,10 @@
 #include <time.h>
 
 #include "phys/compact.h"
-#include "phys/pressure.h"
+#include "test/benchseams.h"
 
 #define PAGES	 ((u64)1 << 18)
 #define HELD_MAX 400000
-
-void quire_panic(const char *file, int line, const char *what)
-{
-	fprintf(stderr, "panic: %s:%d: %s\n", file, line, what);
-	abort();
-}
-
-enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
-{
-	return PRESSURE_FAIL;
-}
 
 struct block {
 	struct page *page;

@@ -11,12 +11,6 @@
 #include "phys/pcp.h"
 #include "test/testram.h"
 
-static __thread unsigned cpu_number;
-static unsigned thread_cpu(void *arg)
-{
-	return cpu_number;
-}
-
 struct worker {
 	struct phys *phys;
 	unsigned number;
@@ -26,13 +20,24 @@ struct worker {
 #define SHELF 64
 static struct page *shelf[SHELF]; /* where threads leave blocks for each other */
 
+static void empty_shelf(struct phys *phys)
+{
+	unsigned i;
+
+	for (i = 0; i < SHELF; i++) {
+		if (shelf[i])
+			__free_pages(phys, shelf[i], (unsigned)shelf[i]->index);
+		shelf[i] = NULL;
+	}
+}
+
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
 	struct phys *phys = worker->phys;
 	unsigned seed = worker->number + 1, step;
 
-	cpu_number = worker->number;
+	testram_cpu = worker->number;
 	for (step = 0; step < 30000; step++) {
 		struct page *page;
 		unsigned order;
@@ -62,10 +67,7 @@ static void stress(enum lock_mode mode)
 	u64 handed = 0;
 	unsigned i;
 
-	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
-					       .nr_cpus = 4,
-					       .locks = mode,
-					       .this_cpu = thread_cpu });
+	testram_boot_cpus(&t, mode);
 	for (i = 0; i < 4; i++) {
 		workers[i] = (struct worker){ &t.phys, i, 0 };
 		pthread_create(&ids[i], NULL, work, &workers[i]);
@@ -75,11 +77,7 @@ static void stress(enum lock_mode mode)
 		handed += workers[i].handed;
 	}
 	assert_true(handed > 100000);
-	for (i = 0; i < SHELF; i++) {
-		if (shelf[i])
-			__free_pages(&t.phys, shelf[i], (unsigned)shelf[i]->index);
-		shelf[i] = NULL;
-	}
+	empty_shelf(&t.phys);
 	drain_all_pages(&t.phys);
 	phys_check(&t.phys);
 	assert_int_equal(nr_free_pages(&t.phys), t.phys.total_pages);
@@ -92,10 +90,10 @@ static u64 fill_list(struct phys *phys, unsigned cpu)
 {
 	struct page *pages[100];
 
-	cpu_number = cpu;
+	testram_cpu = cpu;
 	assert_int_equal(alloc_pages_bulk(phys, GFP_KERNEL, 100, pages), 100);
 	free_pages_bulk(phys, 100, pages);
-	cpu_number = 0;
+	testram_cpu = 0;
 	return nr_free_pages(phys) - zone_free_pages(&phys->nodes[0]->zones[ZONE_DMA32]) -
 	       zone_free_pages(&phys->nodes[0]->zones[ZONE_DMA]);
 }
@@ -110,7 +108,7 @@ static void owned_lists_are_drained_by_request(void **state)
 	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
 					       .nr_cpus = 3,
 					       .locks = LOCK_OWNED,
-					       .this_cpu = thread_cpu });
+					       .this_cpu = testram_this_cpu });
 	zone = &t.phys.nodes[0]->zones[ZONE_DMA32];
 	listed = fill_list(&t.phys, 1);
 	assert_true(listed >= 16);
@@ -118,37 +116,37 @@ static void owned_lists_are_drained_by_request(void **state)
 	/* CPU 1 is busy: CPU 0 may only ask. */
 	drain_all_pages(&t.phys);
 	assert_int_equal(zone_pcp_pages(zone), listed);
-	cpu_number = 2;
+	testram_cpu = 2;
 	page = alloc_page(&t.phys, GFP_KERNEL);
-	cpu_number = 1;
+	testram_cpu = 1;
 	__free_page(&t.phys, page);
 	drain_zone_pages(zone);
-	cpu_number = 2;
+	testram_cpu = 2;
 	drain_local_pages(&t.phys);
-	cpu_number = 0;
+	testram_cpu = 0;
 	assert_int_equal(zone_pcp_pages(zone), 0);
 
 	/* Once the request is served, lists fill again; one that runs empty serves it, too. */
 	listed = fill_list(&t.phys, 1);
 	assert_true(listed >= 16);
 	drain_all_pages(&t.phys);
-	cpu_number = 1;
+	testram_cpu = 1;
 	page = alloc_page(&t.phys, GFP_KERNEL | __GFP_RECLAIMABLE);
-	cpu_number = 0;
+	testram_cpu = 0;
 	assert_int_equal(ring_count(&zone->pcp[1]->rings[MIGRATE_UNMOVABLE]), 0);
 	__free_page(&t.phys, page);
 
 	/* An idle CPU is drained at once, and is its thread's again afterwards. */
 	assert_true(fill_list(&t.phys, 1) >= 16);
-	cpu_number = 1;
+	testram_cpu = 1;
 	phys_cpu_idle(&t.phys);
-	cpu_number = 0;
+	testram_cpu = 0;
 	drain_all_pages(&t.phys);
 	assert_int_equal(zone_pcp_pages(zone), 0);
-	cpu_number = 1;
+	testram_cpu = 1;
 	phys_cpu_busy(&t.phys);
 	phys_cpu_busy(&t.phys);
-	cpu_number = 0;
+	testram_cpu = 0;
 	assert_true(fill_list(&t.phys, 1) >= 16);
 	phys_check(&t.phys);
 	testram_end(&t);
@@ -177,26 +175,19 @@ static void threads_drain_each_other(void **state)
 	pthread_t ids[3];
 	unsigned i;
 
-	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
-					       .nr_cpus = 4,
-					       .locks = LOCK_OWNED,
-					       .this_cpu = thread_cpu });
+	testram_boot_cpus(&t, LOCK_OWNED);
 	for (i = 0; i < 3; i++) {
 		workers[i] = (struct worker){ &t.phys, i + 1, 0 };
 		pthread_create(&ids[i], NULL, work_and_rest, &workers[i]);
 	}
-	cpu_number = 0;
+	testram_cpu = 0;
 	for (i = 0; i < 2000; i++) {
 		drain_all_pages(&t.phys);
 		sched_yield();
 	}
 	for (i = 0; i < 3; i++)
 		pthread_join(ids[i], NULL);
-	for (i = 0; i < SHELF; i++) {
-		if (shelf[i])
-			__free_pages(&t.phys, shelf[i], (unsigned)shelf[i]->index);
-		shelf[i] = NULL;
-	}
+	empty_shelf(&t.phys);
 	/* All are idle: nothing is out of reach. */
 	drain_all_pages(&t.phys);
 	phys_check(&t.phys);

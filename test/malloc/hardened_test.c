@@ -15,40 +15,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "outcome.h"
 
 #define MANY 1500
 
 typedef char *volatile pointer;
-
-static char text[1000];
-
-/* The signal that stopped the child, or 0; text is what it wrote to standard error. */
-static int outcome(void (*mistake)(void))
-{
-	int pipes[2], status;
-	ssize_t n, used = 0;
-	pid_t pid;
-
-	assert_int_equal(pipe(pipes), 0);
-	pid = fork();
-	if (pid == 0) {
-		signal(SIGABRT, SIG_DFL);
-		signal(SIGSEGV, SIG_DFL);
-		dup2(pipes[1], 2);
-		mistake();
-		_exit(0);
-	}
-	close(pipes[1]);
-	while ((n = read(pipes[0], text + used, sizeof(text) - 1 - (size_t)used)) > 0)
-		used += n;
-	text[used] = '\0';
-	close(pipes[0]);
-	waitpid(pid, &status, 0);
-	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-}
 
 /* A guarded block says what was asked for; one of a slab, what it holds. */
 static void past_the_page(void)
@@ -110,16 +84,16 @@ static void test_guard_pages(void **state)
 	assert_int_equal(outcome(past_the_page), SIGSEGV);
 	assert_int_equal(outcome(read_after_free), SIGSEGV);
 	assert_int_equal(outcome(past_the_end), SIGABRT);
-	assert_non_null(strstr(text, "overrun past the end of block 0x"));
+	assert_non_null(strstr(outcome_text, "overrun past the end of block 0x"));
 }
 
 static void test_quarantine(void **state)
 {
 	(void)state;
 	assert_int_equal(outcome(written_in_quarantine), SIGABRT);
-	assert_non_null(strstr(text, "written after free"));
+	assert_non_null(strstr(outcome_text, "written after free"));
 	assert_int_equal(outcome(freed_in_quarantine), SIGABRT);
-	assert_non_null(strstr(text, "double free of block 0x"));
+	assert_non_null(strstr(outcome_text, "double free of block 0x"));
 }
 
 /* A block stays away for a while, and is zero when it comes back. */

@@ -137,6 +137,18 @@ def swap_full(bench):
     expect(run.counter('oom_kill') >= 1, 'no OOM kill was counted')
 
 
+@check('swap-direct')
+def swap_direct(bench):
+    """swap past the host's page cache: the right answer, and the same traffic in kind"""
+    hog = bench.compile('hog')
+    natively = bench.native([hog, '48', 'rewrite', '1'])
+    run = bench.on_quire([hog, '48', 'rewrite', '1'], 16384, flags=('--swap-direct',))
+    expect_status(run, 0)
+    expect(run.stdout == natively.stdout, f'printed {run.stdout!r}')
+    expect(run.counter('pswpout') > 8000 and run.counter('pswpin') > 8000,
+           f'swapped {run.counter("pswpout")} out, {run.counter("pswpin")} in')
+
+
 @check('fail-io')
 def failing_io(bench):
     """injected EIO and ENOSPC of swap: an honest end or the right answer, nothing in between"""

@@ -97,7 +97,8 @@ static const struct argp_option options[] = {
 	{ "seed", OPT_SEED, "N", 0, "fix every choice, the program's address layout included", 2 },
 	{ "fail", OPT_FAIL, "read|write:N:ERRNO", 0,
 	  "let the N-th transfer of file or swap end with ERRNO "
-	  "(EIO, ENOSPC), to test what happens then",
+	  "(EIO, ENOSPC), to test what happens then; pause:N gives other threads "
+	  "N microseconds while a mapping is half made",
 	  2 },
 	{ 0 }
 };
@@ -159,6 +160,8 @@ static void set_failure(struct argp_state *state, struct run *r, const char *tex
 	char kind[8], name[8];
 	unsigned long n;
 
+	if (sscanf(text, "pause:%u", &r->config.fail.pause_us) == 1)
+		return;
 	if (sscanf(text, "%7[a-z]:%lu:%7[A-Z]", kind, &n, name) != 3 || !n ||
 	    (strcmp(kind, "read") && strcmp(kind, "write")) ||
 	    (strcmp(name, "EIO") && strcmp(name, "ENOSPC")))

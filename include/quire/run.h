@@ -23,10 +23,14 @@ struct quire_knob {
 
 #define QUIRE_KNOBS_MAX 32
 
-/* A failure to inject into the swap device, for tests: the n-th transfer ends with this errno. */
+/*
+ * What to inject, for tests: the n-th transfer of the swap device ends with this errno; other
+ * threads have so many microseconds while a mapping is half made.
+ */
 struct quire_failure {
 	unsigned long reads, writes; /* counted from 1; 0: none */
 	int error;
+	unsigned int pause_us;
 };
 
 #define QUIRE_NODES_MAX	  64

@@ -30,6 +30,7 @@ enum {
 	NR_rt_sigprocmask = 14,
 	NR_ioctl = 16,
 	NR_madvise = 28,
+	NR_nanosleep = 35,
 	NR_clone = 56,
 	NR_exit = 60,
 	NR_wait4 = 61,
@@ -137,6 +138,14 @@ INLINE void watch_manager(struct comm *c)
 		agent_orphaned(0);
 }
 
+INLINE void pause(const struct comm *c)
+{
+	uint64_t time[2] = { 0, c->pause * 1000ull };
+
+	if (c->pause)
+		CALL2(NR_nanosleep, time, 0);
+}
+
 INLINE void run_commands(struct comm *c)
 {
 	uint32_t i;
@@ -146,6 +155,8 @@ INLINE void run_commands(struct comm *c)
 
 		k->result = call(k->nr, k->arg[0], k->arg[1], k->arg[2], k->arg[3], k->arg[4],
 				 k->arg[5]);
+		if (k->nr == NR_mmap)
+			pause(c);
 		if (k->result < 0 && k->result > -4096 && c->careful)
 			break;
 	}

@@ -106,7 +106,7 @@ int area_changed(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t en
 	if (s->quiet || s->gone || (vma->flags & VM_PFNMAP))
 		return 0;
 	while (!err && next_unfit(s, space_prot(vma), &start, end, &run))
-		err = space_reset(s, run.start, run.end);
+		err = space_reset(s, run.start, run.end, staging_now(s));
 	return err == -ESRCH ? 0 : err;
 }
 
@@ -134,5 +134,5 @@ void area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
 	if (s->quiet || s->gone || !s->comm)
 		return;
 	if (shadow_narrow(s, &start, &end, end - start < 32 * PAGE_SIZE ? is_odd : is_window))
-		(void)space_reset(s, start, end);
+		(void)space_reset(s, start, end, IN_PLACE);
 }

@@ -315,6 +315,10 @@ static s64 on_fork(struct request *r)
 	struct space *child;
 	struct mm *mm;
 
+	if (r->n->nr == SYS_clone && (r->n->arg[0] & CLONE_VM)) {
+		space_of(r->mm)->lent = true;
+		return NATIVE;
+	}
 	if (h->newborn)
 		return LATER;
 	/*
@@ -552,7 +556,9 @@ static void answer(struct host *h, struct proc *p, const struct deferred *n)
 	if (p->limits_stale)
 		proc_read_limits(p);
 	h->cpu = p->space->cpu;
+	h->served = p->space;
 	ret = e ? e->handle(&r) : NATIVE;
+	h->served = NULL;
 	if (ret == LATER && h->nr_later < DEFERRED_MAX)
 		h->later[h->nr_later++] = *n;
 	else if (ret == LATER)

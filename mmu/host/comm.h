@@ -19,6 +19,7 @@
 #define AGENT_COMM	 (AGENT_BASE + 0x10000)
 #define AGENT_END	 (AGENT_COMM + COMM_SIZE)
 #define AGENT_STRINGS	 (AGENT_BASE + 0x100000) /* the program's arguments and environment */
+#define AGENT_STAGE	 (AGENT_BASE + (1ull << 40)) /* mappings are made ready here: stage.c */
 #define COMM_SIZE	 0x8000ull
 #define COMM_FILE_OFFSET 0x10000ull /* of slot 0 in the code file */
 #define COMM_SLOTS	 4096u
@@ -58,6 +59,7 @@ struct comm {
 	int32_t agent_uffd; /* in the agent, or -errno */
 	int32_t uffd_dev; /* /dev/userfaultfd in the program, or negative */
 	int32_t ram_fd; /* descriptor in the agent */
+	uint32_t pause; /* for tests: microseconds that others have after each mapping */
 	int32_t agent; /* process id of the agent, from when it was made */
 	struct comm_command command[COMM_COMMANDS];
 };

@@ -140,6 +140,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 		}
 	}
 	s->fault_addr = addr;
+	s->host->served = s;
 	s->host->cpu = s->cpu;
 	s->woken = false;
 	/* The host just said what it has. */
@@ -153,6 +154,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	else if (!s->woken)
 		space_wake(s, addr);
 	s->fault_addr = 0;
+	s->host->served = NULL;
 	note_peaks(s->host);
 }
 
@@ -249,6 +251,10 @@ static bool read_messages(struct space *s, enum reading how)
 
 	if (n <= 0)
 		return false;
+	/* What is handled next may wait for the agent, which waits no more. */
+	for (i = 0; i < n / (ssize_t)sizeof(*msg); i++)
+		if (msg[i].event == UFFD_EVENT_REMAP && s->staged)
+			s->staged--;
 	for (i = 0; i < n / (ssize_t)sizeof(*msg); i++) {
 		if (msg[i].event == UFFD_EVENT_FORK)
 			note_fork(s, (int)msg[i].arg.fork.ufd);
@@ -267,13 +273,13 @@ static bool handle_messages(struct space *s)
 	return read_messages(s, HANDLE);
 }
 
-void events_take_notes(struct space *s)
+bool events_take_notes(struct space *s)
 {
 	struct pollfd fd = { .fd = s->uffd, .events = POLLIN };
 
 	/* The fork that is under way may need this CPU to get to where it tells us. */
 	(void)poll(&fd, 1, 10);
-	(void)read_messages(s, TAKE_NOTES);
+	return read_messages(s, TAKE_NOTES);
 }
 
 void events_drain(struct space *s)

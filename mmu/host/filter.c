@@ -46,8 +46,10 @@
 #define TELL(nr)      SKIP_UNLESS_EQ((nr), 1), NOTIFY
 #define DENY(nr, err) SKIP_UNLESS_EQ((nr), 1), REFUSE(err)
 
-#define O_DIRECT_BIT 040000
-#define CLONE_VM_BIT 0x100
+#define O_DIRECT_BIT	 040000
+#define CLONE_VM_BIT	 0x100
+#define CLONE_VFORK_BIT	 0x4000
+#define CLONE_THREAD_BIT 0x10000
 
 static struct sock_filter program[] = {
 	LOAD(arch),
@@ -87,11 +89,12 @@ static struct sock_filter program[] = {
 	TELL(SYS_execve),
 	TELL(SYS_execveat),
 	TELL(SYS_fork),
-	SKIP_UNLESS_EQ(SYS_clone, 3),
+	SKIP_UNLESS_EQ(SYS_clone, 5),
 	LOAD_ARG(0),
-	SKIP_IF_SET(CLONE_VM_BIT, 1),
+	SKIP_UNLESS_SET(CLONE_VM_BIT, 2),
+	SKIP_UNLESS_SET(CLONE_VFORK_BIT | CLONE_THREAD_BIT, 1),
+	ALLOW,
 	NOTIFY,
-	LOAD(nr),
 	DENY(SYS_clone3, ENOSYS),
 	TELL(SYS_set_robust_list),
 	TELL(SYS_rseq),

@@ -57,6 +57,8 @@ struct space {
 	unsigned int posted; /* commands not yet handed to the agent */
 	bool careful; /* these make windows and translations: none after one that fails */
 	bool in_flight; /* the agent was given commands, and has not been waited for */
+	unsigned int staged; /* mremap() calls among them whose event was not read yet */
+	bool lent; /* a process that is no vfork child may share the address space */
 	unsigned int users; /* processes */
 	bool quiet; /* being set up: nothing is installed */
 	vaddr_t fault_addr; /* of the fault being answered */
@@ -146,6 +148,7 @@ struct host {
 	struct list_head spaces;
 	struct list_head proc_hash[PROC_HASH], tid_hash[PROC_HASH];
 	unsigned int nr_procs;
+	struct space *served; /* whose thread waits for what is being done now */
 	struct space *forked; /* parent of a fork that is done on the host and not settled yet */
 	struct space *newborn; /* child of a fork that has no process and no agent yet */
 	struct deferred later[DEFERRED_MAX];
@@ -191,20 +194,35 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind);
 void space_forget_range(struct space *s, vaddr_t start, vaddr_t end);
 void space_set_default(struct space *s, vaddr_t start, vaddr_t end);
 void space_wake(struct space *s, vaddr_t addr);
-/* Puts backdrop over [start, end) at once. 0 or -errno. */
-int space_backdrop(struct space *s, vaddr_t start, vaddr_t end);
-/* Backdrop over [start, end), and the shadow says so. */
-int space_reset(struct space *s, vaddr_t start, vaddr_t end);
-/* The host's protection for an area: VM_READ and so on are PROT_READ and so on. */
-int space_prot(const struct vma *vma);
-/* All that is present is translated; for a new image. */
-int space_install_all(struct space *s);
-
 /* A run of pages, with contiguous frames where frames are meant. */
 struct run {
 	vaddr_t start, end;
 	pfn_t pfn;
 };
+
+/* stage.c */
+struct mapping_call {
+	vaddr_t start, end;
+	int prot, flags; /* MAP_FIXED and MAP_NORESERVE are implied */
+	int fd;
+	u64 offset, modes; /* of the registration */
+};
+enum staging { IN_PLACE, STAGED };
+/* STAGED where another thread may look at the space's memory before we are done. */
+enum staging staging_now(struct space *s);
+/* For a window: STAGED only where it would matter, too. */
+enum staging staging_of(struct space *s, const struct vma *vma, const struct run *run);
+/* Posts what makes a mapping and registers it; STAGED: no thread sees the one without the other. */
+void post_mapping(struct space *s, const struct mapping_call *c, enum staging how);
+
+/* Puts backdrop over [start, end) at once. 0 or -errno. */
+int space_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how);
+/* Backdrop over [start, end), and the shadow says so. */
+int space_reset(struct space *s, vaddr_t start, vaddr_t end, enum staging how);
+/* The host's protection for an area: VM_READ and so on are PROT_READ and so on. */
+int space_prot(const struct vma *vma);
+/* All that is present is translated; for a new image. */
+int space_install_all(struct space *s);
 
 /* area.c: the back end's answers to changes of areas, see struct mmu_ops. */
 bool area_restrict(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
@@ -289,9 +307,9 @@ int filter_install(void);
 void events_drain(struct space *s);
 /*
  * Reads what the space's host has to say, and only takes notes: for use while a fault is
- * handled.
+ * handled. False: it said nothing for a while.
  */
-void events_take_notes(struct space *s);
+bool events_take_notes(struct space *s);
 /* The host's fork has failed: the child that was prepared is undone. */
 void events_fork_failed(struct host *h);
 void host_add_uffd(struct space *s);

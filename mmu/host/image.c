@@ -260,7 +260,7 @@ static int cover_range(struct space *s, const struct layout *l, vaddr_t start, v
 
 		stop = min_u64(stop, end);
 		if (start < stop) {
-			err = space_backdrop(s, start, stop);
+			err = space_backdrop(s, start, stop, IN_PLACE);
 			space_set_default(s, start, stop);
 		}
 		if (i < l->nr_native)
@@ -345,8 +345,8 @@ static void keep_strings(struct space *s, pid_t pid, const struct image *im)
 static int start_uffd(struct space *s, struct proc *p)
 {
 	struct uffdio_api api = { .api = UFFD_API,
-				  .features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_THREAD_ID |
-					      UFFD_FEATURE_MISSING_SHMEM |
+				  .features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
+					      UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MISSING_SHMEM |
 					      UFFD_FEATURE_MINOR_SHMEM |
 					      UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
 					      UFFD_FEATURE_PAGEFAULT_FLAG_WP };

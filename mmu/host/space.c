@@ -49,7 +49,7 @@ static int window_flags(const struct vma *vma)
 {
 	bool text = vma->mapping && !(vma->flags & (VM_SHARED | VM_WRITE));
 
-	return MAP_FIXED | MAP_NORESERVE | (text ? MAP_PRIVATE : MAP_SHARED);
+	return text ? MAP_PRIVATE : MAP_SHARED;
 }
 
 void space_wake(struct space *s, vaddr_t addr)
@@ -66,17 +66,22 @@ bool space_alive(struct space *s)
 	return s->uffd < 0 || ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) == 0 || errno != ESRCH;
 }
 
-int space_backdrop(struct space *s, vaddr_t start, vaddr_t end)
+int space_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
 {
-	agent_post(s, SYS_mmap, start, end - start, RWX,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, (u64)-1, 0);
-	agent_post_uffd(s, UFFDIO_REGISTER, start, end - start, UFFDIO_REGISTER_MODE_MISSING);
+	struct mapping_call c = { .start = start,
+				  .end = end,
+				  .prot = RWX,
+				  .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+				  .fd = -1,
+				  .modes = UFFDIO_REGISTER_MODE_MISSING };
+
+	post_mapping(s, &c, how);
 	return agent_run(s);
 }
 
-int space_reset(struct space *s, vaddr_t start, vaddr_t end)
+int space_reset(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
 {
-	int err = space_backdrop(s, start, end);
+	int err = space_backdrop(s, start, end, how);
 
 	if (!err)
 		shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
@@ -151,21 +156,27 @@ static void note_early_write(struct space *s, vaddr_t start, vaddr_t end)
 #define WINDOWS_MAX (COMM_COMMANDS / 4)
 
 /*
- * Posts the windows that [start, end) lacks, with what makes accesses to them reported: at once, so
- * that other threads hardly see them without. Adds their number to *nr.
+ * Posts the windows that [start, end) lacks, with what makes accesses to them reported. Adds their
+ * number to *nr. A thread that meets a window before its accesses are reported may see and
+ * write what it will see and write anyway, unless the frame is not the area's alone.
  */
 static int post_windows(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end,
 			unsigned int *nr)
 {
+	struct mapping_call c = { .prot = space_prot(vma),
+				  .flags = window_flags(vma),
+				  .fd = s->comm ? s->comm->ram_fd : -1,
+				  .modes = WINDOW_MODES };
 	struct run run;
 	int err = 0;
 
 	while (!err && next_wrong_window(s, vma, &start, end, &run)) {
 		if (!s->comm)
 			return -ESRCH;
-		agent_post(s, SYS_mmap, run.start, run.end - run.start, (u64)space_prot(vma),
-			   (u64)window_flags(vma), (u64)s->comm->ram_fd, run.pfn << PAGE_SHIFT);
-		agent_post_uffd(s, UFFDIO_REGISTER, run.start, run.end - run.start, WINDOW_MODES);
+		c.start = run.start;
+		c.end = run.end;
+		c.offset = run.pfn << PAGE_SHIFT;
+		post_mapping(s, &c, staging_of(s, vma, &run));
 		if (++*nr % WINDOWS_MAX == 0)
 			err = agent_run(s);
 	}
@@ -179,17 +190,16 @@ static int post_windows(struct space *s, const struct vma *vma, vaddr_t start, v
  */
 s64 space_command_failed(struct space *s, const struct comm_command *k)
 {
-	if (k->nr == SYS_mmap) {
-		shadow_fill(s, k->arg[0], k->arg[0] + k->arg[1], SHADOW_HOLE);
+	vaddr_t at = k->nr == SYS_mremap ? k->arg[4] : k->nr == SYS_ioctl ? k->arg[3] : k->arg[0];
+	u64 len = k->nr == SYS_ioctl ? k->arg[4] : k->arg[1];
+	bool maps = k->nr == SYS_mmap || k->nr == SYS_mremap ||
+		    (k->nr == SYS_ioctl && k->arg[1] == UFFDIO_REGISTER);
+
+	if (maps && at != AGENT_STAGE)
+		shadow_fill(s, at, at + len, SHADOW_HOLE);
+	if (maps || k->nr != SYS_ioctl)
 		return k->result;
-	}
-	if (k->nr != SYS_ioctl)
-		return k->result;
-	if (k->arg[1] == UFFDIO_REGISTER) {
-		shadow_fill(s, k->arg[3], k->arg[3] + k->arg[4], SHADOW_HOLE);
-		return k->result;
-	}
-	if (k->result == -EEXIST && k->arg[5] == UFFDIO_CONTINUE_MODE_WP)
+	if (k->arg[5] == UFFDIO_CONTINUE_MODE_WP) /* done in part, or not tried */
 		note_early_write(s, k->arg[3], k->arg[3] + k->arg[4]);
 	return 0;
 }

@@ -128,6 +128,7 @@ static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr
 	c->resume_pc = pc - 2; /* the syscall instruction again */
 	c->manager = h->manager;
 	c->program = program;
+	c->pause = h->config->fail.pause_us;
 	c->uffd = -1;
 	c->uffd_dev = -1;
 	return c;

@@ -50,13 +50,18 @@ static void wait_done(struct space *s, u32 want)
 	u32 done;
 
 	while ((done = __atomic_load_n(&s->comm->done, __ATOMIC_ACQUIRE)) != want) {
-		long r = syscall(SYS_futex, &s->comm->done, FUTEX_WAIT, done, &patience, NULL, 0);
+		long r;
+
+		if (s->staged && events_take_notes(s)) /* it waits for us, too */
+			continue;
+		r = syscall(SYS_futex, &s->comm->done, FUTEX_WAIT, done, &patience, NULL, 0);
 
 		if (r < 0 && errno == ETIMEDOUT && is_dead(s->comm->agent)) {
 			mourn(s);
-			return;
+			break;
 		}
 	}
+	s->staged = 0;
 }
 
 static bool failed(s64 result)

@@ -25,6 +25,7 @@ PR_SET_CHILD_SUBREAPER = 36
 ENVIRONMENT = {
     'PATH': '/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C', 'LANG': 'C',
     'TZ': 'UTC', 'PYTHONHASHSEED': '0', 'PYTHONDONTWRITEBYTECODE': '1', 'TERM': 'dumb',
+    **{name: os.environ[name] for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS') if name in os.environ},
 }
 
 PROGRAMS = {}

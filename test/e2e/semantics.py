@@ -32,6 +32,7 @@ DOCS = {
     'inout': 'system calls on memory that is not there',
     'stack': 'deep stacks, jumps, coroutines, RLIMIT_STACK',
     'jit': 'code written at run time, dlopen',
+    'race': 'other threads look while rights and frames change',
     'selfproc': '/proc/self as the program sees it',
     'hog': 'every page written and checked, three times over',
 }
@@ -56,6 +57,7 @@ small('filemap')
 small('inout', '20')
 small('stack', mem=(PLENTY, '16M'))
 small('jit')
+small('race', '20', mem=(PLENTY,), flags=('--fail', 'pause:20'), timeout=90)
 small('selfproc', 'one', 'two words', mem=(PLENTY,))
 small('hog', '48', 'rewrite', '2', name='hog', mem=(PLENTY, '16M'))
 

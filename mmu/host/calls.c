@@ -559,10 +559,8 @@ static void answer(struct host *h, struct proc *p, const struct deferred *n)
 	h->served = p->space;
 	ret = e ? e->handle(&r) : NATIVE;
 	h->served = NULL;
-	if (ret == LATER && h->nr_later < DEFERRED_MAX)
-		h->later[h->nr_later++] = *n;
-	else if (ret == LATER)
-		reply_value(h, n->id, -EAGAIN);
+	if (ret == LATER)
+		events_call_later(h, n);
 	else if (ret == NATIVE)
 		reply_continue(h, n->id);
 	else
@@ -574,10 +572,15 @@ void calls_handle(struct host *h, const struct deferred *n)
 	struct proc *p = proc_of(h, n->pid);
 	u64 start = now_ns();
 
+	space_settle(h);
 	if (!p)
 		return;
 	if (h->newborn && h->newborn->forked_from && h->newborn->forker == n->pid)
 		events_fork_failed(h);
+	if (p->space && space_is_forking(p->space)) { /* it would change what the host copies */
+		events_call_later(h, n);
+		return;
+	}
 	if (n->nr == GATE_NR) {
 		if (p->takeover == TAKEOVER_STUB)
 			takeover_finish(p, n->id);

@@ -250,6 +250,7 @@ static void perform(struct host *h, const struct quire_action *action)
 	int err;
 
 	text[0] = '\0';
+	space_settle(h);
 	err = control_execute(h, action->command, &a);
 	h->actions_done += !err;
 	h->actions_failed += err != 0;

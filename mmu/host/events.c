@@ -125,6 +125,8 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	u32 *sh;
 
 	s->host->nr_faults++;
+	if (s->host->replacing != s)
+		space_settle(s->host);
 	if (s->mm->oom_victim || s->gone)
 		return;
 	addr &= PAGE_MASK;
@@ -143,11 +145,10 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	s->host->served = s;
 	s->host->cpu = s->cpu;
 	s->woken = false;
-	/* The host just said what it has. */
-	if (sh && flags & UFFD_PAGEFAULT_FLAG_WP)
+	/* The host said what it had, a moment ago: it may have the page by now. */
+	s->absent = !(flags & UFFD_PAGEFAULT_FLAG_WP);
+	if (sh && !s->absent)
 		*sh |= SHADOW_WP;
-	else if (sh)
-		*sh &= ~(SHADOW_INSTALLED | SHADOW_WP);
 	r = fault_handle(s->mm, addr, write ? ACCESS_WRITE : ACCESS_READ);
 	if (r != FAULT_DONE)
 		fault_failed(s, addr, r);
@@ -155,12 +156,8 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 		space_wake(s, addr);
 	s->fault_addr = 0;
 	s->host->served = NULL;
+	s->absent = false;
 	note_peaks(s->host);
-}
-
-static bool forking(const struct space *s)
-{
-	return s->host->newborn && s->host->newborn->forked_from == s;
 }
 
 /*
@@ -182,7 +179,7 @@ static void release_held(struct space *s)
 {
 	struct held_fault f;
 
-	while (s->nr_held && !forking(s)) {
+	while (s->nr_held && !space_is_forking(s)) {
 		f = s->held[--s->nr_held];
 		handle_fault(s, f.addr, f.flags);
 	}
@@ -201,7 +198,7 @@ static void note_fork(struct space *parent, int uffd)
 {
 	struct host *h = parent->host;
 
-	if (!forking(parent)) {
+	if (!space_is_forking(parent)) {
 		close(uffd);
 		return;
 	}
@@ -233,9 +230,9 @@ static void handle_pagefault(struct space *s, const struct uffd_msg *msg)
 
 	if (s == h->newborn && !s->users)
 		(void)proc_of(h, tid);
-	if (forking(s) && tid == h->newborn->forker)
+	if (space_is_forking(s) && tid == h->newborn->forker)
 		events_fork_failed(h); /* it is back from a fork that told us nothing */
-	if (forking(s))
+	if (space_is_forking(s))
 		hold_fault(s, msg->arg.pagefault.address, msg->arg.pagefault.flags);
 	else
 		handle_fault(s, msg->arg.pagefault.address, msg->arg.pagefault.flags);
@@ -305,18 +302,31 @@ static bool handle_notification(struct host *h)
 	return true;
 }
 
-/* Forks that waited for the last child to be ready. */
+void events_call_later(struct host *h, const struct deferred *n)
+{
+	if (h->nr_later == h->max_later) {
+		h->max_later = h->max_later ? 2 * h->max_later : 16;
+		h->later = realloc(h->later, h->max_later * sizeof(*h->later));
+		if (!h->later)
+			host_fail("out of host memory");
+	}
+	h->later[h->nr_later++] = *n;
+}
+
+/* Calls that waited for a fork to be done, or for the last child to be ready, may wait again. */
 static void retry_later(struct host *h)
 {
-	struct deferred queue[DEFERRED_MAX];
 	unsigned int n = h->nr_later, i;
 
-	if (!n || h->newborn)
-		return;
-	memcpy(queue, h->later, n * sizeof(*queue));
-	h->nr_later = 0;
-	for (i = 0; i < n; i++)
-		calls_handle(h, &queue[i]);
+	for (i = 0; i < n; i++) {
+		struct deferred call = h->later[i];
+
+		/* A signal may have ended the call, or its thread. */
+		if (ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id) == 0)
+			calls_handle(h, &call);
+	}
+	h->nr_later -= n;
+	memmove(h->later, h->later + n, h->nr_later * sizeof(*h->later));
 }
 
 static void forget_dying(struct host *h, pid_t pid)
@@ -373,6 +383,8 @@ static void dispatch(struct host *h, const struct epoll_event *ev)
 	u64 tag = ev->data.u64 & 3;
 	void *ptr = (void *)(uintptr_t)(ev->data.u64 & ~3ull);
 
+	if (tag != 2)
+		space_settle(h);
 	if (tag == 1)
 		proc_exit(ptr);
 	else if (tag == 2)
@@ -411,7 +423,7 @@ static void release_noted(struct host *h)
 	struct space *s;
 
 	list_for_each_entry(s, &h->spaces, struct space, all)
-		if (s->nr_held && !forking(s))
+		if (s->nr_held && !space_is_forking(s))
 			release_held(s);
 }
 
@@ -419,6 +431,15 @@ static void release_noted(struct host *h)
 static bool ended(const struct host *h)
 {
 	return h->done || (h->first_ended && !(h->config->wait_all && (h->nr_procs || h->newborn)));
+}
+
+/* A bounded step of what has time. What moves frames only to have them in order, has most. */
+static bool background(struct host *h)
+{
+	if (h->replacing && !h->machine.phys.kswapd_wanted)
+		return false;
+	space_settle(h);
+	return machine_tick(&h->machine);
 }
 
 int host_loop(struct host *h)
@@ -435,7 +456,7 @@ int host_loop(struct host *h)
 		if (n < 0 && errno != EINTR)
 			host_fail("waiting for events: %s", strerror(errno));
 		/* With a seed, background work depends on the events alone, not on their timing. */
-		while (n > 0 && h->config->seeded && machine_tick(&h->machine))
+		while (n > 0 && h->config->seeded && background(h))
 			;
 		if (n > 0)
 			dispatch_all(h, ev, n);
@@ -445,7 +466,7 @@ int host_loop(struct host *h)
 		settle_fork(h);
 		release_noted(h);
 		retry_later(h);
-		more = h->config->seeded ? false : machine_tick(&h->machine);
+		more = h->config->seeded ? false : background(h);
 		if (start >= h->next_sample_ns) {
 			sample(h, start);
 			herd_tick(h, start);

@@ -62,6 +62,8 @@ struct space {
 	unsigned int users; /* processes */
 	bool quiet; /* being set up: nothing is installed */
 	vaddr_t fault_addr; /* of the fault being answered */
+	bool absent; /* the host does not translate it, as its message says */
+	bool replaced; /* what was posted puts other frames where the host has translations */
 	bool woken; /* its thread was woken already */
 	bool gone; /* the address space ended on the host */
 	vaddr_t futex[FUTEX_WORDS]; /* words that somebody may wait on by frame */
@@ -121,8 +123,7 @@ struct deferred {
 	u64 ip;
 };
 
-#define DEFERRED_MAX 256
-#define DYING_MAX    256
+#define DYING_MAX 256
 
 /* What is mapped by the host, outside the machine's RAM. */
 enum outside { OUTSIDE_FILE, OUTSIDE_SHM, OUTSIDE_SYSV, OUTSIDE_DEVICE, NR_OUTSIDE };
@@ -151,8 +152,9 @@ struct host {
 	struct space *served; /* whose thread waits for what is being done now */
 	struct space *forked; /* parent of a fork that is done on the host and not settled yet */
 	struct space *newborn; /* child of a fork that has no process and no agent yet */
-	struct deferred later[DEFERRED_MAX];
-	unsigned int nr_later;
+	struct space *replacing; /* its agent is still putting other frames in place of old ones */
+	struct deferred *later; /* calls that wait for a fork */
+	unsigned int nr_later, max_later;
 	struct call_stat call[CALL_STATS];
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
 	u64 outside[NR_OUTSIDE]; /* bytes of host mappings made, not managed */
@@ -187,6 +189,11 @@ static inline struct space *space_of(const struct mm *mm)
 {
 	return mm->backend;
 }
+/*
+ * Waits until no program can see a frame any more that was replaced at its address. To be called
+ * before anything else happens to any frame.
+ */
+void space_settle(struct host *h);
 /* Makes the access at addr fault natively: SIGSEGV or SIGBUS to whoever makes it. */
 enum bad_access { BAD_MAPERR, BAD_ACCERR, BAD_BUS };
 void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind);
@@ -228,6 +235,7 @@ int space_install_all(struct space *s);
 bool area_restrict(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
 int area_changed(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t end);
 void area_removed(struct mm *mm, vaddr_t start, vaddr_t end);
+/* futex.c: the word may be waited on; waiters in [start, end) must come again. */
 void space_note_futex(struct space *s, vaddr_t addr);
 void space_wake_futexes(struct space *s, vaddr_t start, vaddr_t end);
 bool space_alive(struct space *s);
@@ -312,7 +320,14 @@ void events_drain(struct space *s);
 bool events_take_notes(struct space *s);
 /* The host's fork has failed: the child that was prepared is undone. */
 void events_fork_failed(struct host *h);
+/* Between the core's fork of this space and the host's. */
+static inline bool space_is_forking(const struct space *s)
+{
+	return s->host->newborn && s->host->newborn->forked_from == s;
+}
 void host_add_uffd(struct space *s);
+/* The call is handled again before long, if it is still waited for. */
+void events_call_later(struct host *h, const struct deferred *n);
 int host_loop(struct host *h);
 
 /* start.c */

@@ -10,13 +10,16 @@
  * Holds   S1  a page is installed only where its window shows the frame that the table names
  *         S2  without an agent (a child just forked) nothing is taken away: reclaim leaves its
  *         pages
+ *         S3  what the host may translate is marked installed; what it may translate without
+ *         reporting writes is not marked as reporting them
+ *         S4  a frame that was replaced is not used for anything else, nor written by others,
+ *         before its translations are gone: space_settle()
  * Why     DESIGN: windows; Linux: Documentation/admin-guide/mm/userfaultfd.rst.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -121,19 +124,36 @@ static bool next_wrong_window(struct space *s, const struct vma *vma, vaddr_t *a
 		run->end = *at + PAGE_SIZE;
 		if (s->nr_futex && (*sh & SHADOW_KIND) == SHADOW_WINDOW)
 			space_wake_futexes(s, *at, *at + PAGE_SIZE);
+		s->replaced |= (*sh & SHADOW_INSTALLED) != 0;
 		*sh = want;
 	}
 	return run->end != 0;
 }
 
+/* The host stops at the first page that is no window, where there is nothing to protect. */
 static void set_wp(struct space *s, vaddr_t start, vaddr_t end, bool on)
 {
-	struct uffdio_writeprotect wp = { .range = { start, end - start },
-					  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+	vaddr_t stop = end;
 
 	(void)agent_sync(s);
-	while (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == EAGAIN)
-		events_take_notes(s);
+	while (start < end) {
+		struct uffdio_writeprotect wp = { .range = { start, stop - start },
+						  .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0 };
+
+		if (ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) == 0) {
+			start = stop;
+		} else if (errno == ENOENT && stop - start > PAGE_SIZE) {
+			stop = start + align_up((stop - start) / 2, PAGE_SIZE);
+			continue;
+		} else if (errno == ENOENT) {
+			start += PAGE_SIZE;
+		} else if (errno == EAGAIN) {
+			events_take_notes(s);
+		} else {
+			return;
+		}
+		stop = end;
+	}
 }
 
 /*
@@ -183,10 +203,15 @@ static int post_windows(struct space *s, const struct vma *vma, vaddr_t start, v
 	return err;
 }
 
+/* Nobody knows what the host has there; it may translate. The next fault puts it right. */
+#define SHADOW_UNKNOWN (SHADOW_HOLE | SHADOW_INSTALLED)
+
 /*
- * A command was not done. A window may be missing then: the next fault there makes it. A missing
- * translation costs one more fault. If another thread got a page in the moment before accesses to
- * its window were reported, it may have written where we must know of it.
+ * A command was not done, or in part. A window may be missing then: the next fault there makes it.
+ * A missing translation costs one more fault. If another thread got a page in the moment before
+ * accesses to its window were reported, it may have written where we must know of it. That shows
+ * as EEXIST at the range's first page, as EAGAIN at a later one, and not at all in ranges
+ * that were not tried.
  */
 s64 space_command_failed(struct space *s, const struct comm_command *k)
 {
@@ -196,7 +221,7 @@ s64 space_command_failed(struct space *s, const struct comm_command *k)
 		    (k->nr == SYS_ioctl && k->arg[1] == UFFDIO_REGISTER);
 
 	if (maps && at != AGENT_STAGE)
-		shadow_fill(s, at, at + len, SHADOW_HOLE);
+		shadow_fill(s, at, at + len, SHADOW_UNKNOWN);
 	if (maps || k->nr != SYS_ioctl)
 		return k->result;
 	if (k->arg[5] == UFFDIO_CONTINUE_MODE_WP) /* done in part, or not tried */
@@ -207,9 +232,9 @@ s64 space_command_failed(struct space *s, const struct comm_command *k)
 /* The host makes a frame that was never touched, zero-filled. */
 static void touch_frame(struct space *s, vaddr_t addr)
 {
-	volatile u8 *frame = s->host->ram + (SHADOW_GET_PFN(*shadow_get(s, addr)) << PAGE_SHIFT);
+	u8 *frame = s->host->ram + (SHADOW_GET_PFN(*shadow_get(s, addr)) << PAGE_SHIFT);
 
-	*frame = *frame;
+	__atomic_fetch_or(frame, 0, __ATOMIC_RELAXED); /* a thread may have it already, and write */
 }
 
 /*
@@ -308,7 +333,7 @@ static void translate(struct space *s, const struct vma *vma, vaddr_t start, vad
 
 		pte = edge ? table_find(&s->mm->table, at) : pte + 1;
 		sh = edge ? shadow_get(s, at) : sh + 1;
-		next = step_for(vma, *pte, *sh);
+		next = step_for(vma, *pte, s->absent && at == s->fault_addr ? 0 : *sh);
 		/* A request may not span two of the host's mappings. */
 		if (next != step || (at > from && pte_pfn(*pte) != pfn + 1)) {
 			take_step(s, step, from, at, post);
@@ -319,7 +344,7 @@ static void translate(struct space *s, const struct vma *vma, vaddr_t start, vad
 		*sh |= SHADOW_INSTALLED;
 		if (next == STEP_CONTINUE_WP)
 			*sh |= SHADOW_WP;
-		else if (next == STEP_UNPROTECT)
+		else if (next != STEP_NONE)
 			*sh &= ~SHADOW_WP;
 	}
 	take_step(s, step, from, end, post);
@@ -343,13 +368,17 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 
 	if (s->quiet || s->gone)
 		return 0;
+	if (s->host->replacing != s)
+		space_settle(s->host);
 	err = agent_sync(s);
+	s->replaced = false;
 	if (!err)
 		err = post_windows(s, vma, start, end, &nr);
 	if (!err)
 		translate(s, vma, start, end, nr > 0);
 	if (!err && nr && start <= s->fault_addr && s->fault_addr < end) {
 		agent_go(s, s->fault_addr);
+		s->host->replacing = s->replaced ? s : NULL;
 		s->woken = true;
 	} else if (!err && nr) {
 		err = agent_run(s);
@@ -358,8 +387,16 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 		return no_agent(s);
 	if (!err)
 		return 0;
-	shadow_fill(s, start, end, SHADOW_HOLE);
+	if (space_reset(s, start, end, staging_now(s)) < 0)
+		shadow_fill(s, start, end, SHADOW_UNKNOWN);
 	return -ENOMEM;
+}
+
+void space_settle(struct host *h)
+{
+	if (h->replacing)
+		(void)agent_sync(h->replacing);
+	h->replacing = NULL;
 }
 
 /* The next run of present pages in [*at, end) of one area, young from now on; false: none. */
@@ -501,42 +538,6 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 	space_wake(s, addr);
 }
 
-void space_note_futex(struct space *s, vaddr_t addr)
-{
-	unsigned int i;
-
-	for (i = 0; i < s->nr_futex; i++)
-		if (s->futex[i] == addr)
-			return;
-	if (s->nr_futex == FUTEX_WORDS) { /* the oldest wakes up spuriously, and comes again */
-		space_wake_futexes(s, s->futex[0], s->futex[0] + 1);
-		if (s->nr_futex == FUTEX_WORDS)
-			s->nr_futex--;
-	}
-	s->futex[s->nr_futex++] = addr;
-}
-
-void space_wake_futexes(struct space *s, vaddr_t start, vaddr_t end)
-{
-	unsigned int i = 0;
-
-	while (i < s->nr_futex) {
-		vaddr_t addr = s->futex[i];
-		u32 *sh = shadow_find(s, addr);
-
-		if (addr < start || addr >= end) {
-			i++;
-			continue;
-		}
-		if (sh && (*sh & SHADOW_KIND) == SHADOW_WINDOW)
-			syscall(SYS_futex,
-				s->host->ram + (SHADOW_GET_PFN(*sh) << PAGE_SHIFT) +
-					(addr & ~PAGE_MASK),
-				FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
-		s->futex[i] = s->futex[--s->nr_futex];
-	}
-}
-
 struct space *space_create(struct host *h, struct mm *mm)
 {
 	struct space *s = calloc(1, sizeof(*s));
@@ -572,6 +573,8 @@ void space_destroy(struct space *s)
 		h->newborn = NULL;
 	if (h->forked == s)
 		h->forked = NULL;
+	if (h->replacing == s)
+		h->replacing = NULL;
 	agent_end(s);
 	mm_destroy(s->mm);
 	if (s->uffd >= 0)

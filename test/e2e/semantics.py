@@ -21,6 +21,7 @@ DOCS = {
     'segv': 'bad accesses: signal, si_code, si_addr, sigaltstack',
     'segv-end': 'an unhandled bad access ends with 139',
     'cow': 'a family of processes checks copy-on-write',
+    'forkrace': 'threads use and change memory at the very moment when others fork it',
     'memcalls': 'random memory calls, and what each page permits and holds',
     'edges': 'wrong arguments, holes, overlaps, limits, brk: the errnos',
     'signals': 'signals in faults, in calls and in forks; children, threads',
@@ -40,6 +41,7 @@ DOCS = {
 small('segv')
 small('segv', 'end', name='segv-end', mem=(PLENTY,))
 small('cow', '1200', '4')
+small('forkrace', '60')
 for seed in range(1, 9):
     small('memcalls', str(seed), '1500', name=f'memcalls-{seed}',
           quick=(PLENTY, SHORT) if seed < 4 else ())

@@ -1,7 +1,8 @@
 /*
  * proc.c - which process a thread belongs to, and what the host knows about it.
  *
- * How     Threads are met at their first event; /proc tells their process. A process that was not
+ * How     Threads are met at their first event; /proc tells their process. Ids are used again:
+ *         whether a thread is still the process's is asked each time. A process that was not
  *         known is the child of one that forked, or shares its parent's memory (vfork).
  *
  * SPDX-License-Identifier: MIT
@@ -146,15 +147,35 @@ static void adopt(struct proc *p, pid_t parent_pid)
 	name_mm(p, p->space->mm);
 }
 
+static struct tid *find_tid(struct host *h, pid_t tid)
+{
+	struct tid *t;
+
+	list_for_each_entry(t, bucket(h->tid_hash, tid), struct tid, hash)
+		if (t->tid == tid)
+			return t;
+	return NULL;
+}
+
+static void forget_tid(struct tid *t)
+{
+	t->proc->host->nr_tids--;
+	list_del(&t->hash);
+	list_del(&t->proc_link);
+	free(t);
+}
+
 struct proc *proc_of(struct host *h, pid_t tid)
 {
 	pid_t tgid, ppid, tracer;
 	struct proc *p;
 	struct tid *t;
 
-	list_for_each_entry(t, bucket(h->tid_hash, tid), struct tid, hash)
-		if (t->tid == tid)
-			return t->proc;
+	t = find_tid(h, tid);
+	if (t && syscall(SYS_tgkill, t->proc->pid, tid, 0) == 0)
+		return t->proc;
+	if (t)
+		forget_tid(t); /* the id may be somebody else's by now */
 	if (proc_status(tid, &tgid, &ppid, &tracer) < 0)
 		return NULL;
 	p = proc_find(h, tgid);
@@ -189,11 +210,8 @@ void proc_exit(struct proc *p)
 
 	if (p->pidfd >= 0)
 		close(p->pidfd);
-	list_for_each_entry_safe(t, after, &p->tids, struct tid, proc_link) {
-		list_del(&t->hash);
-		h->nr_tids--;
-		free(t);
-	}
+	list_for_each_entry_safe(t, after, &p->tids, struct tid, proc_link)
+		forget_tid(t);
 	if (p->incoming && p->incoming != p->space)
 		space_destroy(p->incoming);
 	proc_drop_space(p);

@@ -26,6 +26,7 @@ DOCS = {
     'edges': 'wrong arguments, holes, overlaps, limits, brk: the errnos',
     'signals': 'signals in faults, in calls and in forks; children, threads',
     'spawn': 'posix_spawn, vfork, exec from threads, exec failures',
+    'tids': 'a child that has the id of a thread which its parent once had',
     'threads': 'hundreds of threads, futexes on cold pages',
     'reserve': 'reservations of terabytes, sparsely used',
     'shared': 'MAP_SHARED, System V, POSIX and memfd memory between processes',
@@ -52,6 +53,7 @@ for seed in (11, 12):
 small('edges', mem=(PLENTY,))
 small('signals')
 small('spawn')
+small('tids', mem=(PLENTY,))
 small('threads', '300', '300', mem=(PLENTY, '24M'), timeout=60)
 small('reserve', mem=(PLENTY, '24M'))
 small('shared')

@@ -326,6 +326,7 @@ static s64 on_fork(struct request *r)
 	 * later.
 	 */
 	events_drain(space_of(r->mm));
+	peek_end(h, 0); /* a page of the child's that another holds could not change hands */
 	prepare_child_pages(r);
 	mm = call_fork(r->mm);
 	if (!mm)
@@ -577,6 +578,8 @@ void calls_handle(struct host *h, const struct deferred *n)
 		return;
 	if (h->newborn && h->newborn->forked_from && h->newborn->forker == n->pid)
 		events_fork_failed(h);
+	if (h->nr_peeked)
+		peek_end(h, n->pid);
 	if (p->space && space_is_forking(p->space)) { /* it would change what the host copies */
 		events_call_later(h, n);
 		return;

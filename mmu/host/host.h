@@ -125,6 +125,14 @@ struct deferred {
 
 #define DYING_MAX 256
 
+/* A page that a debugger is about to look at. */
+struct peeked {
+	struct page *page; /* with a reference: it is neither evicted nor moved */
+	pid_t looker;
+};
+
+#define PEEKED_MAX 256
+
 /* What is mapped by the host, outside the machine's RAM. */
 enum outside { OUTSIDE_FILE, OUTSIDE_SHM, OUTSIDE_SYSV, OUTSIDE_DEVICE, NR_OUTSIDE };
 
@@ -155,6 +163,8 @@ struct host {
 	struct space *replacing; /* its agent is still putting other frames in place of old ones */
 	struct deferred *later; /* calls that wait for a fork */
 	unsigned int nr_later, max_later;
+	struct peeked peeked[PEEKED_MAX]; /* the oldest first */
+	unsigned int nr_peeked;
 	struct call_stat call[CALL_STATS];
 	u64 busy_ns, nr_faults, nr_notifications, agent_trips, agent_commands;
 	u64 outside[NR_OUTSIDE]; /* bytes of host mappings made, not managed */
@@ -298,8 +308,13 @@ const char *call_name(int nr);
 #define MEM_OFFSET_MIN (1ull << 40) /* from here on a pread() is one of /proc/PID/mem */
 /* The image of a process that is traced stays present, if it lies below that. */
 void peek_new_image(struct proc *p);
-/* What the call wants to see of another process's memory is made present, as far as possible. */
+/*
+ * What the call wants to see of another process's memory is made present, as far as possible, and
+ * stays until its thread is seen again.
+ */
 void peek_prepare(struct host *h, struct proc *caller, const struct deferred *n);
+/* This thread (0: no thread) looks at nothing any more. */
+void peek_end(struct host *h, pid_t looker);
 
 /* herd.c */
 void herd_start(struct host *h);

@@ -3,9 +3,10 @@
  *
  * How     PTRACE_PEEK and /proc/PID/mem do not wait for a userfaultfd: on the host they fail
  *         on a page that is not there. So those calls are reported, and the pages are made present
- *         before the host goes on. A pread() is taken for one of /proc/PID/mem by its offset,
- *         which no file has. An image at addresses that a file could have (-no-pie) is locked into
- *         RAM while it is traced; its heap is not, and parts of it may be unreadable at times.
+ *         before the host goes on, and held until the caller is seen again. A pread() is taken for
+ *         one of /proc/PID/mem by its offset, which no file has. An image at addresses that a file
+ *         could have (-no-pie) is locked into RAM while it is traced; its heap is not, and parts of
+ *         it may be unreadable at times.
  * Why     Linux: access_process_vm(), mem_rw(). process_vm_readv() waits, and needs none of this.
  *
  * SPDX-License-Identifier: MIT
@@ -20,11 +21,43 @@
 #include "call/call.h"
 #include "fault/fault.h"
 #include "mmu/host/host.h"
+#include "space/unmap.h"
 
 #define PEEK_PAGES 64 /* of one call: gdb reads a page at most */
 #define SEEK_PAGES 4 /* behind a position, for the read that follows */
 
-static void make_present(struct proc *target, vaddr_t addr, u64 len, enum access access)
+static void drop_peeked(struct host *h, unsigned int i)
+{
+	struct page *page = h->peeked[i].page;
+
+	h->nr_peeked--;
+	memmove(&h->peeked[i], &h->peeked[i + 1], (h->nr_peeked - i) * sizeof(*h->peeked));
+	page_put(&h->machine, page);
+}
+
+void peek_end(struct host *h, pid_t looker)
+{
+	unsigned int i = h->nr_peeked;
+
+	while (i--)
+		if (!looker || h->peeked[i].looker == looker)
+			drop_peeked(h, i);
+}
+
+static void hold_page(struct proc *target, vaddr_t addr, pid_t looker)
+{
+	struct host *h = target->host;
+	pte_t *pte = table_find(&target->space->mm->table, addr);
+	struct page *page = pfn_to_page(&h->machine.phys, pte_pfn(*pte));
+
+	if (h->nr_peeked == PEEKED_MAX)
+		drop_peeked(h, 0);
+	page->refcount++;
+	h->peeked[h->nr_peeked++] = (struct peeked){ page, looker };
+}
+
+static void make_present(struct proc *target, vaddr_t addr, u64 len, enum access access,
+			 pid_t looker)
 {
 	vaddr_t end = addr + min_u64(len, PEEK_PAGES * PAGE_SIZE);
 	struct vma *vma;
@@ -36,8 +69,9 @@ static void make_present(struct proc *target, vaddr_t addr, u64 len, enum access
 		if (!vma || (vma->flags & VM_PFNMAP))
 			continue;
 		/* A breakpoint in text is the host's own affair once the page is there. */
-		(void)fault_handle(target->space->mm, addr,
-				   vma->flags & VM_WRITE ? access : ACCESS_READ);
+		if (fault_handle(target->space->mm, addr,
+				 vma->flags & VM_WRITE ? access : ACCESS_READ) == FAULT_DONE)
+			hold_page(target, addr, looker);
 	}
 }
 
@@ -104,17 +138,18 @@ void peek_prepare(struct host *h, struct proc *caller, const struct deferred *n)
 			make_present(proc_of(h, (pid_t)a[1]), a[2], sizeof(long),
 				     a[0] == PTRACE_POKETEXT || a[0] == PTRACE_POKEDATA
 					     ? ACCESS_WRITE
-					     : ACCESS_READ);
+					     : ACCESS_READ,
+				     n->pid);
 		break;
 	case SYS_pread64:
-		make_present(mem_file(h, caller, (int)a[0]), a[3], a[2], ACCESS_READ);
+		make_present(mem_file(h, caller, (int)a[0]), a[3], a[2], ACCESS_READ, n->pid);
 		break;
 	case SYS_pwrite64:
-		make_present(mem_file(h, caller, (int)a[0]), a[3], a[2], ACCESS_WRITE);
+		make_present(mem_file(h, caller, (int)a[0]), a[3], a[2], ACCESS_WRITE, n->pid);
 		break;
 	case SYS_lseek:
 		make_present(mem_file(h, caller, (int)a[0]), a[1], SEEK_PAGES * PAGE_SIZE,
-			     ACCESS_READ);
+			     ACCESS_READ, n->pid);
 		break;
 	default:
 		break;

@@ -160,6 +160,7 @@ static struct tid *find_tid(struct host *h, pid_t tid)
 static void forget_tid(struct tid *t)
 {
 	t->proc->host->nr_tids--;
+	peek_end(t->proc->host, t->tid);
 	list_del(&t->hash);
 	list_del(&t->proc_link);
 	free(t);

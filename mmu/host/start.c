@@ -300,6 +300,7 @@ void host_destroy(struct host *h)
 	struct space *s, *after;
 
 	kill_all(h);
+	peek_end(h, 0);
 	list_for_each_entry_safe(s, after, &h->spaces, struct space, all)
 		space_destroy(s);
 	cleanup_descendants();

@@ -345,6 +345,14 @@ void host_add_uffd(struct space *s);
 void events_call_later(struct host *h, const struct deferred *n);
 int host_loop(struct host *h);
 
+/* ram.c: all of these end the program with a message where the host refuses. */
+/* A file of zeroes: in ordinary pages; for RAM in huge pages where the host has them. */
+int memory_file(const char *name, u64 bytes);
+int ram_file(u64 bytes);
+/* The file in the manager's own address space; RAM so that huge pages stay whole. */
+void *memory_map(int fd, u64 bytes, u64 offset);
+void *ram_map(int fd, u64 bytes);
+
 /* start.c */
 /* Boots the machine of the config; exits with a message and 125 where that cannot be done. */
 struct host *host_create(const struct quire_run_config *config);

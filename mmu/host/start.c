@@ -89,27 +89,6 @@ static const struct machine_ops ops = {
 	.kill = proc_kill, .refresh = proc_refresh, .now_ns = machine_now, .log = log_machine
 };
 
-static int make_memory_file(const char *name, u64 bytes)
-{
-	int fd = memfd_create(name, MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
-		host_fail("cannot make %llu MiB of memory (%s): %s",
-			  (unsigned long long)bytes >> 20, name, strerror(errno));
-	return fd;
-}
-
-static void *map_file(int fd, u64 bytes, u64 offset)
-{
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-			(off_t)offset);
-
-	if (at == MAP_FAILED)
-		host_fail("cannot map %llu MiB: %s", (unsigned long long)bytes >> 20,
-			  strerror(errno));
-	return at;
-}
-
 /* A file without a name, so that nothing can stay behind; or the one the user names. */
 static int open_swap(const struct quire_run_config *c)
 {
@@ -182,14 +161,14 @@ struct host *host_create(const struct quire_run_config *c)
 		list_init(&h->tid_hash[i]);
 	}
 	memory_describe(h, &layout);
-	h->ram_fd = make_memory_file("quire-ram", h->ram_bytes);
-	h->ram = map_file(h->ram_fd, h->ram_max_bytes, 0);
-	h->code_fd = make_memory_file("quire-agent", code_bytes);
+	h->ram_fd = ram_file(h->ram_bytes);
+	h->ram = ram_map(h->ram_fd, h->ram_max_bytes);
+	h->code_fd = memory_file("quire-agent", code_bytes);
 	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text),
 		   0) < 0)
 		host_fail("cannot write the agent's code: %s", strerror(errno));
 	h->uffd_dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	h->comm_base = map_file(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
+	h->comm_base = memory_map(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
 	mc.phys = layout.phys;
 	mc.phys.ram = h->ram;
 	mc.phys.log = log_boot;

@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 """
 import json
 import os
+import pathlib
 
 from harness import PYTHON, check, expect, expect_status, Failure, Skip
 
@@ -96,6 +97,19 @@ def verbose(bench):
     run = bench.launch([bench.quire, 'run', '--mem', '64M', '--verbose', '--', '/bin/true'])
     expect_status(run, 0)
     expect(b'Memory: ' in run.stderr and b'available' in run.stderr, 'no Memory: line')
+
+
+@check('huge-ram')
+def huge_ram(bench):
+    """the machine's RAM lies in huge pages of the host"""
+    knob = pathlib.Path('/sys/kernel/mm/transparent_hugepage/shmem_enabled')
+    if not knob.exists() or '[deny]' in knob.read_text():
+        raise Skip('this kernel has no huge pages for files in memory')
+    run = bench.launch([bench.quire, 'run', '--quiet', '--mem', '64M', '--', 'sh', '-c',
+                        'grep ShmemPmdMapped /proc/$PPID/smaps'])
+    expect_status(run, 0)
+    huge = sum(int(line.split()[1]) for line in run.stdout.splitlines())
+    expect(huge >= 2048, f'{huge} kB of huge pages')
 
 
 @check('progress')

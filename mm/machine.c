@@ -116,6 +116,7 @@ pfn_t machine_unmovable(struct machine *m, pfn_t start, u64 nr)
 	struct phys *phys = &m->phys;
 	pfn_t pfn;
 
+	settle_free_pages(phys);
 	for (pfn = start; pfn < start + nr && pfn < phys->max_pages; pfn++) {
 		const struct page *page;
 
@@ -233,6 +234,7 @@ static u64 all_mapcounts(struct phys *phys)
 	u64 sum = 0;
 	pfn_t pfn;
 
+	settle_free_pages(phys);
 	for (pfn = 0; pfn < phys->span_pages; pfn++) {
 		const struct page *page;
 

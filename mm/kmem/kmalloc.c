@@ -107,7 +107,7 @@ void kfree(struct phys *phys, const void *mem)
 	page = compound_head(page);
 	require(is_aligned((uintptr_t)mem, PAGE_SIZE));
 	stat_add_atomic(&phys->stat, NR_SLAB_UNRECLAIMABLE, 0 - compound_nr(page));
-	__free_pages(phys, page, 0);
+	__free_pages(phys, page, compound_order(page));
 }
 
 char *kstrdup(struct phys *phys, const char *text, gfp_t gfp)

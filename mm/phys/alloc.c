@@ -76,6 +76,7 @@ static u32 take_ring(const struct request *req, struct pcp *pcp, int index)
 	u32 entry = FRAME_NONE;
 
 	lock_take(&pcp->lock);
+	pcp_settle_all(pcp, ring);
 	if (ring_count(ring) || pcp_refill(pcp, index, req->alloc_flags)) {
 		entry = ring->frames[--ring->newest & ring->mask];
 		count_alloc(req, pcp);

@@ -35,7 +35,9 @@ void free_frames(struct phys *phys, pfn_t pfn, unsigned order);
 
 /*
  * Drop one reference; the last one frees the 2^order frames. Also for compound pages (order is then
- * the head's).
+ * the head's). The struct page may be looked at later: a mistake (a page freed twice, or still on a
+ * list) then stops the program at one of the CPU's next allocations or 32 frees; at once in a
+ * machine with debugging (enum phys_debug).
  */
 void __free_pages(struct phys *phys, struct page *page, unsigned order);
 /* The same, for a block that will not be wanted soon: the cold end of the per-CPU list. */
@@ -103,6 +105,11 @@ void drain_all_pages(struct phys *phys);
 void drain_zone_pages(struct zone *zone);
 /* Those of the caller's CPU. */
 void drain_local_pages(struct phys *phys);
+/*
+ * For those who go through struct pages by frame number: from now on those of all pages given to
+ * __free_pages() say that they are free. With LOCK_OWNED busy CPUs' few latest are left out.
+ */
+void settle_free_pages(struct phys *phys);
 
 /*
  * LOCK_OWNED: the thread of the caller's CPU will not call for a while, and others may drain its

@@ -213,7 +213,7 @@ static void misuse_is_caught(void **state)
 	struct phys *phys = &t.phys;
 	struct page *page;
 
-	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64) });
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64), .debug = PHYS_POISON });
 	page = alloc_page(phys, GFP_KERNEL);
 	__free_page(phys, page);
 	EXPECT_PANIC(__free_page(phys, page));
@@ -225,6 +225,82 @@ static void misuse_is_caught(void **state)
 	page_set(page, PG_lru);
 	EXPECT_PANIC(__free_page(phys, page));
 	testram_end(&t);
+}
+
+enum mistake { TWICE, TWICE_BY_PUT, MAPPED, LISTED, NR_MISTAKES };
+
+static void expect_caught(enum mistake mistake)
+{
+	struct testram t;
+	struct phys *phys = &t.phys;
+	struct page *page, *other;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64) });
+	other = alloc_page(phys, GFP_KERNEL);
+	page = alloc_page(phys, GFP_KERNEL);
+	__free_page(phys, other);
+	if (mistake == MAPPED)
+		page->mapcount = 1;
+	if (mistake == LISTED)
+		page_set(page, PG_lru);
+	__free_page(phys, page);
+	assert_int_equal(page->refcount, 1);
+	if (mistake == TWICE)
+		__free_page(phys, page);
+	if (mistake == TWICE_BY_PUT)
+		EXPECT_PANIC((put_page(phys, page), settle_free_pages(phys)));
+	else
+		EXPECT_PANIC((void)!alloc_page(phys, GFP_KERNEL));
+	testram_end(&t);
+}
+
+/* Without debugging the page is looked at later, but before anybody else gets it. */
+static void misuse_is_caught_later(void **state)
+{
+	int mistake;
+
+	for (mistake = 0; mistake < NR_MISTAKES; mistake++)
+		expect_caught((enum mistake)mistake);
+}
+
+/* A page with a second user leaves the list again, in whatever way the list is emptied. */
+static void freed_pages_with_users_stay(void **state)
+{
+	struct testram t;
+	struct phys *phys = &t.phys;
+	struct page *pages[40], *head;
+	unsigned way, i;
+	u64 held;
+
+	for (way = 0; way < 4; way++) {
+		testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64) });
+		head = alloc_pages(phys, GFP_KERNEL | __GFP_COMP, 4);
+		for (i = 0; i < array_size(pages); i++)
+			pages[i] = alloc_page(phys, GFP_KERNEL);
+		for (i = 0; i < array_size(pages); i += 3)
+			get_page(pages[i]);
+		for (i = 0; i < array_size(pages); i++)
+			__free_page(phys, pages[i]);
+		__free_page(phys, head); /* all of it, by its head */
+		held = (array_size(pages) + 2) / 3;
+		if (way == 0)
+			drain_all_pages(phys);
+		if (way == 1)
+			put_page(phys, alloc_page(phys, GFP_KERNEL));
+		if (way == 2)
+			settle_free_pages(phys);
+		if (way < 3)
+			assert_int_equal(nr_free_pages(phys), phys->total_pages - held);
+		for (i = 0; i < array_size(pages); i += 3) {
+			if (way < 3)
+				assert_int_equal(page_count(pages[i]), 1);
+			put_page(phys, pages[i]);
+		}
+		settle_free_pages(phys);
+		assert_int_equal(nr_free_pages(phys), phys->total_pages);
+		phys_check(phys);
+		testram_end(&t);
+	}
 }
 
 static void nth_allocation_fails(void **state)
@@ -300,6 +376,8 @@ int main(void)
 		cmocka_unit_test(a_block_at_a_place),
 		cmocka_unit_test(compound_pages),
 		cmocka_unit_test(misuse_is_caught),
+		cmocka_unit_test(misuse_is_caught_later),
+		cmocka_unit_test(freed_pages_with_users_stay),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(tiny_ram_is_refused),
 		cmocka_unit_test(exact_sizes),

@@ -534,7 +534,9 @@ static void init_phys(struct phys *phys, const struct phys_config *config)
 	phys->locks = config->locks;
 	phys->debug = config->debug;
 	phys->lists_locked = config->locks == LOCK_ON;
-	phys->puts_simple = config->model == MEMORY_FLAT && !config->debug && !phys->lists_locked;
+	phys->puts = config->model != MEMORY_FLAT || config->debug    ? PUTS_NOW
+		     : config->locks == LOCK_OFF && !config->this_cpu ? PUTS_LATER_ALONE
+								      : PUTS_LATER;
 	phys->this_cpu = config->this_cpu;
 	phys->log = config->log;
 	phys->arg = config->arg;

@@ -21,7 +21,8 @@ struct page *movable_page(struct phys *phys, pfn_t pfn)
 
 	if (pfn_is_free(phys, pfn) || page->refcount <= 0 || page->flags & immovable)
 		return NULL;
-	return page;
+	settle_free_pages(phys);
+	return page->refcount > 0 ? page : NULL;
 }
 
 /* --- free scanner --- */

@@ -22,7 +22,8 @@ struct move_ops {
 	/*
 	 * Move the content of `from` (the head of what its owner allocated, of any use) and all
 	 * references to `to`, a page of the same order with one reference, and give `from` back. 0;
-	 * or -EBUSY, -EAGAIN: not moved, and `to` remains the caller's. Called without locks.
+	 * or -EBUSY, -EAGAIN: not moved, and `to` remains the caller's. Called without locks. In a
+	 * machine of several threads `from` may just have been given back by another one: refuse.
 	 */
 	int (*move)(void *arg, struct phys *phys, struct page *from, struct page *to);
 	/*

@@ -53,6 +53,32 @@ void phys_cpu_return(struct phys *phys, unsigned cpu)
 		__atomic_store_n(&phys->cpu_states[cpu], CPU_IDLE, __ATOMIC_RELEASE);
 }
 
+static void settle_cpu(struct zone *zone, unsigned cpu)
+{
+	struct pcp *pcp = zone->pcp[cpu];
+	int i;
+
+	if (!phys_cpu_borrow(zone->phys, cpu))
+		return;
+	lock_take(&pcp->lock);
+	for (i = 0; i < NR_PCP_RINGS; i++)
+		pcp_settle_all(pcp, &pcp->rings[i]);
+	lock_give(&pcp->lock);
+	phys_cpu_return(zone->phys, cpu);
+}
+
+void settle_free_pages(struct phys *phys)
+{
+	struct zone *zone;
+	unsigned nid, type, cpu;
+
+	if (phys->puts == PUTS_NOW)
+		return;
+	for_each_zone(phys, nid, type, zone)
+		for (cpu = 0; cpu < phys->nr_cpus; cpu++)
+			settle_cpu(zone, cpu);
+}
+
 static void drain_cpu(struct zone *zone, unsigned cpu)
 {
 	struct pcp *pcp = zone->pcp[cpu];

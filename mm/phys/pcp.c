@@ -57,9 +57,9 @@ void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
 
 		capacity = ring_capacity(zone_pages, order);
 		pcp->rings[i].frames = frames;
-		pcp->rings[i].mask = capacity - 1;
+		pcp->rings[i].mask = (u16)(capacity - 1);
 		pcp->rings[i].limit = capacity;
-		pcp->rings[i].batch = (u32)clamp_u64(order > PCP_MAX_ORDER ? 16 : batch >> order, 1,
+		pcp->rings[i].batch = (u16)clamp_u64(order > PCP_MAX_ORDER ? 16 : batch >> order, 1,
 						     max_u64(capacity / 2, 1));
 		frames += capacity;
 	}
@@ -72,7 +72,7 @@ void pcp_drain(struct pcp *pcp)
 	for (i = 0; i < NR_PCP_RINGS; i++) {
 		struct pcp_ring *ring = &pcp->rings[i];
 
-		__atomic_store_n(&ring->limit, ring->mask + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&ring->limit, ring->mask + 1u, __ATOMIC_RELAXED);
 		if (ring_count(ring))
 			pcp_drain_ring(pcp, i, ring_count(ring));
 	}
@@ -122,6 +122,9 @@ static u32 refill_blocks(struct zone *zone, struct pcp_ring *ring, enum migratet
 		pfn = buddy_take(zone, order, type, alloc_flags);
 		if (pfn == PFN_NONE)
 			break;
+		/* The owner's first act is to write it, and another CPU may have been the last. */
+		if (zone->phys->mem_map)
+			__builtin_prefetch(zone->phys->mem_map + pfn, 1);
 		ring->frames[ring->newest++ & ring->mask] = (u32)pfn;
 	}
 	return n;
@@ -158,6 +161,8 @@ void pcp_drain_ring(struct pcp *pcp, int index, u32 nr)
 	unsigned order = pcp_ring_order(index);
 	u32 i, first;
 
+	if (nr > ring_count(ring) - ring->unchecked)
+		pcp_settle_all(pcp, ring);
 	nr = (u32)min_u64(nr, ring_count(ring));
 	for (i = 0; i < nr; i++)
 		buddy_prefetch(zone->phys,
@@ -166,7 +171,7 @@ void pcp_drain_ring(struct pcp *pcp, int index, u32 nr)
 	if (order == 0) {
 		/* Up to the end of the array, then from its beginning. */
 		first = ring->oldest & ring->mask;
-		i = (u32)min_u64(nr, ring->mask + 1 - first);
+		i = (u32)min_u64(nr, ring->mask + 1u - first);
 		buddy_give_singles(zone, ring->frames + first, i);
 		buddy_give_singles(zone, ring->frames, nr - i);
 	} else {

@@ -5,8 +5,9 @@
  *         its oldest cold (given back to the zone first). An empty ring takes a batch from the
  *         zone, a full one gives a batch back. A frame on a ring is not touched, and struct page is
  *         not needed to link it.
- * Holds   C1  0 <= newest - oldest <= capacity
- *         C2  a frame on a ring is on no other and in no free block
+ * Holds   C1  0 <= unchecked <= newest - oldest <= capacity
+ *         C2  a frame on a ring is on no other and in no free block; an unchecked one (free.c)
+ *             may turn out to have users still, and then leaves it
  * Locks   (P) pcp->lock, rank PCP, taken before the zone's. Other CPUs take it only to drain.
  * Why     Linux: struct per_cpu_pages; there the frames are linked through struct page.
  *
@@ -25,13 +26,14 @@
 
 struct pcp_ring {
 	u32 *frames; /* (C) capacity entries: frame number, FRAME_FRESH (order 0) */
-	u32 mask; /* (C) capacity - 1 */
-	u32 oldest; /* (P) counts up for ever */
-	u32 newest; /* (P) */
-	u32 batch; /* (C) blocks moved at a time */
+	u16 mask; /* (C) capacity - 1 */
+	u16 batch; /* (C) blocks moved at a time */
 	/* (A) blocks that it may hold: mask + 1; 0: another CPU asks for everything back */
 	u32 limit;
-	u32 pad;
+	u32 oldest; /* (P) counts up for ever */
+	u32 newest; /* (P) */
+	u32 newest_freed; /* (P) what newest became at the latest free */
+	u32 unchecked; /* (P) of the newest, whose struct page has not been looked at: free.c */
 };
 
 struct pcp {
@@ -65,6 +67,15 @@ static inline unsigned pcp_ring_order(int ring)
 	return order > PCP_MAX_ORDER ? PAGEBLOCK_ORDER : order;
 }
 
+/* Look at the struct pages of the oldest `nr` unchecked blocks of a ring. Holds pcp->lock. */
+void pcp_settle(struct pcp *pcp, struct pcp_ring *ring, u32 nr);
+/* Of all of them: before anything is taken from the ring. */
+static inline void pcp_settle_all(struct pcp *pcp, struct pcp_ring *ring)
+{
+	if (unlikely(ring->unchecked))
+		pcp_settle(pcp, ring, ring->unchecked);
+}
+
 /* The newest block of a ring: frame number, with FRAME_FRESH for order 0; FRAME_NONE: empty. */
 static inline u32 pcp_pop(struct pcp *pcp, int index, unsigned order)
 {
@@ -72,6 +83,7 @@ static inline u32 pcp_pop(struct pcp *pcp, int index, unsigned order)
 	u32 entry = FRAME_NONE;
 
 	lock_take(&pcp->lock);
+	pcp_settle_all(pcp, ring);
 	if (likely(ring->newest != ring->oldest)) {
 		entry = ring->frames[--ring->newest & ring->mask];
 		pcp->allocated += (u64)1 << order;

@@ -107,7 +107,8 @@ static u64 check_rings(struct zone *zone)
 		for (i = 0; i < NR_PCP_RINGS; i++) {
 			const struct pcp_ring *ring = &zone->pcp[cpu]->rings[i];
 
-			invariant(C1, ring_count(ring) <= ring->mask + 1);
+			invariant(C1, ring_count(ring) <= ring->mask + 1u);
+			invariant(C1, ring->unchecked <= ring_count(ring));
 			for (at = ring->oldest; at != ring->newest; at++) {
 				pfn_t pfn = ring->frames[at & ring->mask] & ~FRAME_FRESH;
 

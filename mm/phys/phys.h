@@ -87,6 +87,13 @@ enum phys_debug {
 	PHYS_NO_MOBILITY = 1 << 2,
 };
 
+/* When __free_pages() looks at the struct page: free.c. */
+enum put_mode {
+	PUTS_NOW,
+	PUTS_LATER, /* FLATMEM, no debugging */
+	PUTS_LATER_ALONE, /* the same, and one thread uses the machine */
+};
+
 /* Fail the nth allocation from now on (1: the next), then every `interval`th (0: only that one). */
 struct phys_fault {
 	u64 nth;
@@ -150,7 +157,7 @@ struct phys {
 	enum lock_mode locks; /* (C) */
 	unsigned debug; /* (C) enum phys_debug */
 	bool lists_locked; /* (C) per-CPU lists need their lock */
-	bool puts_simple; /* (C) FLATMEM, no debugging, lists without a lock: see free.c */
+	enum put_mode puts; /* (C) */
 	struct phys_fault fault; /* test hook */
 	/* the machine's counters; call phys_stat_sync() before reading */
 	struct vm_stat stat;

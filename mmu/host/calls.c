@@ -293,51 +293,18 @@ static s64 on_sysinfo(struct request *r)
 	return fault_copy_in(r->mm, r->n->arg[0], &info, sizeof(info));
 }
 
-/*
- * What a child touches before its first call must be there when it begins: nothing can be mapped in
- * it until it has an agent.
- */
-static void prepare_child_pages(struct request *r)
-{
-	vaddr_t sp = proc_stack_pointer(r->n->pid);
-
-	if (sp) {
-		(void)fault_handle(r->mm, sp, ACCESS_WRITE);
-		(void)fault_handle(r->mm, sp - PAGE_SIZE, ACCESS_WRITE);
-	}
-	(void)fault_handle(r->mm, r->n->ip, ACCESS_EXEC);
-}
-
-/* The forked copy is ready before the host's own fork begins. */
 static s64 on_fork(struct request *r)
 {
-	struct host *h = r->host;
-	struct space *child;
-	struct mm *mm;
+	int err;
 
 	if (r->n->nr == SYS_clone && (r->n->arg[0] & CLONE_VM)) {
 		space_of(r->mm)->lent = true;
 		return NATIVE;
 	}
-	if (h->newborn)
+	if (r->host->newborn)
 		return LATER;
-	/*
-	 * A fault that was answered already but is still queued must not be answered again
-	 * later.
-	 */
-	events_drain(space_of(r->mm));
-	peek_end(h, 0); /* a page of the child's that another holds could not change hands */
-	prepare_child_pages(r);
-	mm = call_fork(r->mm);
-	if (!mm)
-		return -ENOMEM;
-	child = space_fork(space_of(r->mm), mm);
-	child->parent = r->proc;
-	child->forked_from = space_of(r->mm);
-	child->forker = r->n->pid;
-	child->forked_ns = now_ns();
-	h->newborn = child;
-	return NATIVE;
+	err = fork_begin(r->proc, r->n);
+	return err ? err : NATIVE;
 }
 
 static s64 on_exec(struct request *r)

@@ -267,6 +267,9 @@ void agent_died(struct host *h, pid_t pid);
 /* The space has no use for its agent any more, nor for one that is being made. */
 void agent_end(struct space *s);
 
+/* fork.c: a fork is about to be made; the core's is done, and the child is newborn. 0 or -errno. */
+int fork_begin(struct proc *p, const struct deferred *n);
+
 /* enter.c */
 /* True where the notification was about becoming ours, and is answered. */
 bool enter_process(struct proc *p, const struct deferred *n);

@@ -114,6 +114,26 @@ bool topology_policy(struct quire_topology *t, const char *text)
 	return true;
 }
 
+static bool check_distances(const struct quire_topology *t, char *why, size_t size)
+{
+	unsigned int from, to;
+
+	if (!t->distance[0][0])
+		return true;
+	for (from = 0; from < t->nr_nodes; from++) {
+		if (t->distance[from][from] != 10) {
+			snprintf(why, size, "node %u: its distance to itself must be 10", from);
+			return false;
+		}
+		for (to = 0; to < t->nr_nodes; to++)
+			if (!t->distance[from][to]) {
+				snprintf(why, size, "node %u: no distance to node %u", from, to);
+				return false;
+			}
+	}
+	return true;
+}
+
 bool topology_check(const struct quire_topology *t, char *why, size_t size)
 {
 	unsigned int i;
@@ -139,12 +159,7 @@ bool topology_check(const struct quire_topology *t, char *why, size_t size)
 			snprintf(why, size, "CPU %u: on no node", i);
 			return false;
 		}
-	for (i = 0; i < t->nr_nodes && t->distance[0][0]; i++)
-		if (t->distance[i][i] != 10) {
-			snprintf(why, size, "node %u: its distance to itself must be 10", i);
-			return false;
-		}
-	return true;
+	return check_distances(t, why, size);
 }
 
 bool topology_action(struct quire_action *action, char *text)
@@ -203,6 +218,9 @@ static bool cut_list(char *at, struct line *l)
 {
 	char after;
 
+	at = skip_blanks(at);
+	if (*at == ']')
+		return !*skip_blanks(at + 1);
 	while (l->nr < LIST_MAX) {
 		at = cut_value(skip_blanks(at), &l->value[l->nr++], &after);
 		if (!at)

@@ -181,6 +181,9 @@ static bool alloc_global_tables(struct boot *boot)
 	phys->pcp_stride = phys->nr_nodes << PAGE_ZONE_BITS;
 	phys->zone_pcp = carve(&carver, pcps);
 	phys->first_pcp = carve(&carver, firsts);
+	/* In one piece, perhaps larger than any node: before these take parts of it. */
+	if (phys->model == MEMORY_FLAT)
+		phys->mem_map = boot_alloc(boot, map_bytes(phys->max_pages), MEMBLOCK_ANY_NODE);
 	if (phys->debug & PHYS_OWNER)
 		phys->owners = boot_alloc(boot, phys->max_pages * sizeof(struct page_owner),
 					  MEMBLOCK_ANY_NODE);
@@ -274,19 +277,16 @@ static bool alloc_sparse_maps(struct boot *boot)
 	return true;
 }
 
-static bool alloc_mem_map(struct boot *boot)
+/* FLATMEM's is there already. */
+static bool alloc_node_maps(struct boot *boot)
 {
 	struct phys *phys = boot->phys;
 	unsigned nid;
 
-	if (phys->model == MEMORY_NONE)
-		return true;
 	if (phys->model == MEMORY_SPARSE)
 		return alloc_sparse_maps(boot);
-	if (phys->model == MEMORY_FLAT) {
-		phys->mem_map = boot_alloc(boot, map_bytes(phys->max_pages), MEMBLOCK_ANY_NODE);
-		return !boot->failed;
-	}
+	if (phys->model != MEMORY_DISCONTIG)
+		return true;
 	for (nid = 0; nid < phys->nr_nodes; nid++)
 		if (phys->nodes[nid]->spanned_pages)
 			phys->nodes[nid]->mem_map =
@@ -554,7 +554,7 @@ static bool build(struct boot *boot)
 	for (nid = 0; nid < phys->nr_nodes; nid++)
 		if (!init_node(boot, nid))
 			return false;
-	if (!alloc_mem_map(boot))
+	if (!alloc_node_maps(boot))
 		return false;
 	/* Grouping by mobility needs some pageblocks of each type; Linux has the same limit. */
 	phys->mobility_mask =

@@ -267,6 +267,78 @@ def machine_file(bench):
         expect(word in run.stderr.decode(), f'{text!r}: {run.stderr.decode()!r}')
 
 
+def used_pages(run):
+    return [node['numa_hit'] + node['numa_miss'] for node in run.report['nodes']]
+
+
+@check('nodes-64')
+def nodes_64(bench):
+    """64 nodes in a ring: memory comes from the nearest first, in each memory model"""
+    lines = []
+    for node in range(64):
+        around = [abs(node - other) for other in range(64)]
+        distance = ', '.join(str(10 + min(d, 64 - d)) for d in around)
+        lines.append(f'[[node]]\nmemory = ["{16 * node}M-{16 * node + 16}M"]\n'
+                     f'distance = [{distance}]\n')
+    ring = bench.write('ring.toml', ''.join(lines))
+    for option, what, model in (('--nodes', '64x16M', 'flat'), ('--machine', ring, 'flat'),
+                                ('--machine', ring, 'discontig'), ('--machine', ring, 'sparse')):
+        run = bench.on_quire([bench.compile('hog'), '400'], 0, 0, [
+            option, what, '--memory-model', model, *orders((100, 'check'))], nodes=True)
+        expect_status(run, 0)
+        expect_orders(run, 1)
+        expect(run.report['ram_kb'] == 1 << 20, f'{run.report["ram_kb"]} kB of RAM')
+        used = used_pages(run)
+        expect(len(used) == 64 and sum(used) > 102400, f'{model}: {used}')
+        # 400 MiB are 25 to 29 nodes, at most 15 to each side of node 0. Node 1 may hold the map
+        # of all frames, which takes 16 MiB.
+        far = [node for node in range(16, 49) if used[node]]
+        expect(not far or option == '--nodes', f'{model}: far nodes were used: {far}: {used}')
+        near = [node for node in (2, 3, 4, 60, 61) if used[node] < 1000]
+        expect(not near or option == '--nodes', f'{model}: near nodes were not: {near}: {used}')
+
+
+UNEVEN = '''
+model = "%s"
+[[node]]
+memory = ["0-48M", "64M-80M"]       # with a hole
+cpus = [0]
+distance = [10, 20, 30, 40]
+[[node]]
+memory = ["80M-144M"]               # no CPU
+cpus = []
+distance = [20, 10, 40, 30]
+[[node]]
+cpus = [1]                          # no memory; nearest to node 3
+distance = [30, 40, 10, 15]
+[[node]]
+memory = ["256M-320M"]
+distance = [40, 30, 15, 10]
+'''
+
+
+@check('nodes-uneven')
+def uneven(bench):
+    """nodes without CPUs, without memory and with holes, in each memory model"""
+    argv = [bench.compile('cow'), '300', '3']
+    native = bench.native(argv)
+    for model in ('flat', 'discontig', 'sparse'):
+        path = bench.write(f'{model}.toml', UNEVEN % model)
+        run = bench.on_quire([bench.compile('hog'), '100'], 0, 0, ['--machine', path], nodes=True)
+        expect_status(run, 0)
+        used = used_pages(run)
+        expect(used[0] > used[1] > 5000, f'{model}: pages by node {used}')
+        expect(used[2] == 0 and used[3] < 100, f'{model}: pages by node {used}')
+        # Each second child runs on the CPU of the node without memory.
+        run = bench.on_quire(argv, 0, 262144, ['--machine', path, *orders((50, 'check'))],
+                             nodes=True)
+        same(native, run)
+        nodes_ = run.report['nodes']
+        expect(nodes_[2]['total_kb'] == 0, f'{model}: {nodes_[2]}')
+        expect(nodes_[3]['numa_other'] > 200, f'{model}: {nodes_[3]}')
+        expect(nodes_[1]['numa_local'] == 0, f'{model}: {nodes_[1]}')
+
+
 @check('nodes-fork')
 def nodes_fork(bench):
     """children are dealt out to the nodes' CPUs in turn, and get memory there"""

@@ -3,8 +3,11 @@
  *
  * How     A page in the swap cache is mapped at once, a minor fault. Otherwise a window of entries
  *         around the fault is read: its size follows how many of the last window's pages were
- *         used, from 1 to 2^page-cluster, and its direction follows the faults. Pages read ahead
- *         stay in the cache, marked; the first one used brings its cached neighbours with it.
+ *         used, from 1 to 2^page-cluster, and its direction follows the faults. It lies in
+ *         contiguous frames where there are, which the back end can translate as one piece. Pages
+ *         read ahead stay in the cache, marked; the first one used brings its cached neighbours
+ *         with it. In an area where all of them were used several times in a row, they are mapped
+ *         at once, but for a window in eight, which shows whether that still holds.
  *         A page read for reading keeps its slot, and is mapped read-only, until it is written to;
  *         in an area where that soon happens to most pages, it is made writable at once: the
  *         fault that is saved costs more than a page written in vain. Linux maps it writable and
@@ -24,6 +27,8 @@
 
 #define SWAP_WRITTEN_LIKELY 4u
 #define SWAP_PROBE	    32u /* one in so many is mapped read-only all the same */
+#define SWAP_SURE	    4u
+#define SWAP_SURE_PROBE	    8u /* one window in so many is not mapped at once all the same */
 
 /* The number of pages to read. Linux: __swapin_nr_pages(). */
 static unsigned int window_pages(struct fault *f, unsigned int most)
@@ -86,67 +91,124 @@ static void note_refault(struct machine *m, struct page *page, void *shadow)
 	}
 }
 
-/* A page for the slot, in the cache, not read yet; NULL if there is one already, or no memory. */
-static struct page *cache_page(struct fault *f, vaddr_t addr, u64 slot, bool hard)
+/* What one fault reads: pages of the window that are neither present nor cached. */
+struct window {
+	struct fault *f;
+	unsigned int nr;
+	struct {
+		vaddr_t addr;
+		u64 slot;
+	} absent[SWAP_BATCH];
+	struct page *wanted; /* of them, the fault's */
+};
+
+static void find_absent(struct window *w, vaddr_t addr, vaddr_t high)
 {
-	struct machine *m = f->mm->machine;
-	struct page *page;
+	struct fault *f = w->f;
+	pte_t *pte;
+
+	for (; (pte = table_next(&f->mm->table, &addr, high)); addr += PAGE_SIZE)
+		if (pte_is_swap(*pte) && !swap_cache_find(&f->mm->machine->swap, pte_slot(*pte))) {
+			w->absent[w->nr].addr = addr;
+			w->absent[w->nr++].slot = pte_slot(*pte);
+		}
+}
+
+/* Puts a page into the cache for the i-th of them, not read yet; false without memory. */
+static bool cache_page(struct window *w, unsigned int i, struct page *page)
+{
+	struct machine *m = w->f->mm->machine;
 	void *shadow;
 
-	if (swap_cache_find(&m->swap, slot))
-		return NULL;
-	page = hard ? fault_alloc(f)
-		    : user_pages_alloc(m, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, 0);
 	if (!page)
-		return NULL;
+		return false;
 	page_prepare(page);
-	if (swap_cache_insert(&m->swap, slot, page, &shadow) < 0) {
+	if (swap_cache_insert(&m->swap, w->absent[i].slot, page, &shadow) < 0) {
 		store_page_put(m, page);
-		return NULL;
+		return false;
 	}
-	rmap_new_anon(page, f->vma, addr);
+	rmap_new_anon(page, w->f->vma, w->absent[i].addr);
 	note_refault(m, page, shadow);
-	return page;
+	if (w->absent[i].addr == w->f->addr) {
+		w->wanted = page;
+	} else {
+		page_set(page, PG_readahead);
+		stat_inc(&m->phys.stat, SWAP_RA);
+	}
+	return true;
+}
+
+/* Pages for all of them, from one block if one is free; those that got one are in `batch`. */
+static unsigned int cache_window(struct window *w, struct page **batch)
+{
+	struct machine *m = w->f->mm->machine;
+	gfp_t easy = __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN;
+	unsigned int order = log2_ceil(w->nr), i, nr = 0;
+	struct page *block = order ? user_pages_alloc(m, easy, order) : NULL, *page;
+
+	if (block)
+		split_page(&m->phys, block, order);
+	for (i = 0; block && i < 1u << order; i++) {
+		if (i >= w->nr)
+			__free_pages(&m->phys, block + i, 0);
+		else if (cache_page(w, i, block + i))
+			batch[nr++] = block + i;
+	}
+	for (i = 0; !block && i < w->nr; i++) {
+		bool hard = w->absent[i].addr == w->f->addr;
+
+		page = hard ? fault_alloc(w->f) : user_pages_alloc(m, easy, 0);
+		if (cache_page(w, i, page))
+			batch[nr++] = page;
+	}
+	return nr;
+}
+
+/* Were the pages of the last window that stayed in the cache all used? */
+static void judge_window(struct swap_ra *ra, unsigned int pages, unsigned int ahead)
+{
+	if (ra->ahead && ra->hits < ra->ahead)
+		ra->sure -= min_u64(ra->sure, SWAP_SURE);
+	else if (ra->ahead && ra->sure < SWAP_SURE_MAX)
+		ra->sure++;
+	ra->win = pages;
+	ra->hits = 0;
+	ra->ahead = (u8)ahead;
 }
 
 /* Reads the window; the wanted page, or NULL without memory. */
-static struct page *read_window(struct fault *f, u64 slot)
+static struct page *read_window(struct fault *f)
 {
 	struct machine *m = f->mm->machine;
 	struct page *batch[SWAP_BATCH];
-	struct page *wanted = cache_page(f, f->addr, slot, true);
-	unsigned int nr = 0, i;
-	vaddr_t addr, high;
-	pte_t *pte;
+	struct window w = { .f = f };
+	unsigned int pages, nr, i;
+	vaddr_t low, high;
 
-	if (!wanted)
-		return NULL;
-	i = window_pages(f, (unsigned int)min_u64(1u << m->knobs.page_cluster, SWAP_BATCH));
-	place_window(f, i, &addr, &high);
-	f->vma->swap_ra.win = i;
-	f->vma->swap_ra.hits = 0;
-	for (; (pte = table_next(&f->mm->table, &addr, high)); addr += PAGE_SIZE) {
-		struct page *page = NULL;
-
-		if (addr == f->addr)
-			page = wanted;
-		else if (pte_is_swap(*pte))
-			page = cache_page(f, addr, pte_slot(*pte), false);
-		if (page)
-			batch[nr++] = page;
-		if (page && page != wanted) {
-			page_set(page, PG_readahead);
-			stat_inc(&m->phys.stat, SWAP_RA);
-		}
-	}
-	if (swap_read(&m->swap, batch, nr))
+	pages = window_pages(f, (unsigned int)min_u64(1u << m->knobs.page_cluster, SWAP_BATCH));
+	place_window(f, pages, &low, &high);
+	find_absent(&w, low, high);
+	nr = cache_window(&w, batch);
+	judge_window(&f->vma->swap_ra, pages, nr - (w.wanted ? 1 : 0));
+	if (nr && swap_read(&m->swap, batch, nr))
 		f->major = true;
 	for (i = 0; i < nr; i++) {
 		page_lru_add(m, batch[i]);
-		if (batch[i] != wanted)
+		if (batch[i] != w.wanted)
 			page_put(m, batch[i]); /* the cache keeps it */
 	}
-	return wanted;
+	return w.wanted;
+}
+
+/* Is it likely enough that all pages of a window are used, to map them with the first? */
+static bool expect_all(struct vma *vma)
+{
+	struct swap_ra *ra = &vma->swap_ra;
+
+	if (!ra->ahead || ra->sure < SWAP_SURE || ra->window++ % SWAP_SURE_PROBE == 0)
+		return false;
+	ra->ahead = 0; /* tells nothing */
+	return true;
 }
 
 /* Will the page be written before it is evicted again, going by the others of the area? */
@@ -223,17 +285,18 @@ enum fault_result fault_swapin(struct fault *f)
 	u64 slot = pte_slot(*f->pte);
 	struct page *page = swap_cache_find(&m->swap, slot);
 	enum fault_result r = FAULT_DONE;
-	bool hit = false;
+	bool ahead = false; /* neighbours that were read ahead are mapped with it */
 
 	if (page) {
 		page->refcount++;
-		hit = page_test(page, PG_readahead);
-		if (hit)
+		ahead = page_test(page, PG_readahead);
+		if (ahead)
 			use_readahead(f, page);
 	} else {
-		page = read_window(f, slot);
+		page = read_window(f);
 		if (!page)
 			return FAULT_OOM;
+		ahead = expect_all(f->vma);
 	}
 	f->vma->swap_ra.addr = f->addr;
 	if (!page_test(page, PG_uptodate)) {
@@ -247,7 +310,7 @@ enum fault_result fault_swapin(struct fault *f)
 	if (f->access == ACCESS_WRITE && !(*f->pte & PTE_WRITE))
 		r = fault_cow(f); /* a relative's too */
 	/* Last: the copy's frame may have cost the neighbours theirs. */
-	if (r == FAULT_DONE && hit)
+	if (r == FAULT_DONE && ahead)
 		map_neighbours(f);
 	return r;
 }

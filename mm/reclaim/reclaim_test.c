@@ -101,6 +101,40 @@ static void swappiness(void **state)
 	free(file.bytes);
 }
 
+/* Cached pages that one process after another used outlive those that one process used. */
+static void used_in_turn(void **state)
+{
+	struct map_request req = { .addr = ARENA,
+				   .len = 40 * PAGE_SIZE,
+				   .prot = 1,
+				   .flags = CALL_MAP_PRIVATE | CALL_MAP_FIXED };
+	struct test_device file;
+	unsigned int run, i, hot = 0, cold = 0;
+
+	(void)state;
+	world_open(&w, (struct world_config){ .ram_pages = 1024, .swap_pages = 1024 });
+	test_device_init(&file, 100 * PAGE_SIZE);
+	req.mapping = world_file(&w, &file, 1);
+	for (run = 0; run < 3; run++) {
+		struct mm *mm = world_space(&w);
+
+		req.offset = run == 2 ? 50 * PAGE_SIZE : 0;
+		assert_int_equal(call_mmap(mm, &req), req.addr);
+		assert_int_equal(fault_populate(mm, req.addr, req.addr + req.len), 0);
+		world_exit(mm);
+	}
+	(void)reclaim_pages(&w.m, 32);
+	for (i = 0; i < 40; i++) {
+		hot += mapping_find(req.mapping, i) != NULL;
+		cold += mapping_find(req.mapping, 50 + i) != NULL;
+	}
+	assert_int_equal(hot, 40);
+	assert_true(cold <= 24);
+	mapping_put(req.mapping);
+	world_close(&w);
+	free(file.bytes);
+}
+
 /* FACTS: resident + swapped + tables, and oom_score_adj thousandths of RAM and swap. */
 static void badness(void **state)
 {
@@ -197,11 +231,9 @@ static void fork_in_full_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(second_chance),
-		cmocka_unit_test(swappiness),
-		cmocka_unit_test(badness),
-		cmocka_unit_test(victims),
-		cmocka_unit_test(fork_in_full_memory),
+		cmocka_unit_test(second_chance), cmocka_unit_test(swappiness),
+		cmocka_unit_test(used_in_turn),	 cmocka_unit_test(badness),
+		cmocka_unit_test(victims),	 cmocka_unit_test(fork_in_full_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

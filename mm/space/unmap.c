@@ -72,6 +72,8 @@ static void drop_page(struct mm *mm, pte_t entry)
 	mm_count(mm, mm_counter_of(page), -1);
 	if (entry & PTE_DIRTY)
 		page_set(page, PG_dirty);
+	if (pte_young(entry) && !page_is_anon(page))
+		page_mark_accessed(m, page);
 	rmap_remove(m, page);
 	page_put(m, page);
 }

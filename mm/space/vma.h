@@ -48,11 +48,15 @@ struct swap_ra {
 	vaddr_t addr; /* of the last swap fault */
 	unsigned int win; /* pages read then */
 	unsigned int hits; /* pages read ahead and used since */
+	u8 ahead; /* pages read ahead then and left in the cache, to see whether they are used */
+	u8 sure; /* 0 to SWAP_SURE_MAX: how often lately they all were */
+	u8 window; /* counts windows: some of a sure area are left in the cache all the same */
 	u8 written; /* 0 to SWAP_WRITTEN_MAX: how sure it is that a page read will be written */
 	u8 probe; /* counts swap-ins: some are mapped read-only to see whether that still holds */
 };
 
 #define SWAP_WRITTEN_MAX 15u
+#define SWAP_SURE_MAX	 15u
 
 /* One area: [start, end) with one set of flags and one backing. */
 struct vma {

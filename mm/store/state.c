@@ -49,6 +49,18 @@ void page_prepare(struct page *page)
 	list_init(&page->lru);
 }
 
+void page_mark_accessed(struct machine *m, struct page *page)
+{
+	if (!page_test(page, PG_referenced)) {
+		page_set(page, PG_referenced);
+	} else if (page_test(page, PG_lru) && !page_test(page, PG_active) &&
+		   !page_test(page, PG_unevictable)) {
+		lru_activate(page_lruvec(&m->phys, page), page);
+		page_clear(page, PG_referenced);
+		stat_inc(&m->phys.stat, PGACTIVATE);
+	}
+}
+
 void page_lru_add(struct machine *m, struct page *page)
 {
 	if (!page_test(page, PG_lru))

@@ -120,6 +120,11 @@ struct machine {
 struct page *must_use user_pages_alloc(struct machine *m, gfp_t gfp, unsigned int order);
 /* Fields of a page that the allocator leaves undefined. Call on each page for the caches. */
 void page_prepare(struct page *page);
+/*
+ * A cached page was used by somebody who lets go of it: once, it is marked; twice, it is active.
+ * Linux: folio_mark_accessed().
+ */
+void page_mark_accessed(struct machine *m, struct page *page);
 /* A page becomes reclaimable. */
 void page_lru_add(struct machine *m, struct page *page);
 /* Drops a reference of a page that no anon_vma knows; the last frees it. */

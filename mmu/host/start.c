@@ -112,6 +112,8 @@ static int open_swap(const struct quire_run_config *c)
 				"cannot make a swap file in %s: %s; set TMPDIR or use --swap-file",
 				dir, strerror(errno));
 	}
+	/* The core reads ahead itself, by what lies together in the programs. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	if (ftruncate(fd, (off_t)(c->swap_bytes + PAGE_SIZE)) < 0)
 		host_fail("cannot make a swap file of %llu MiB: %s; use a smaller --swap",
 			  (unsigned long long)c->swap_bytes >> 20, strerror(errno));

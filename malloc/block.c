@@ -59,9 +59,11 @@ static inline bool ready(void)
 	return likely(__atomic_load_n(&heap.ready, __ATOMIC_ACQUIRE)) || block_setup();
 }
 
-static void *pop(struct magazine *m)
+static void *pop(struct cache *t, unsigned class)
 {
-	return m->top > m->first ? *--m->top : magazine_refill(m);
+	struct magazine *m = magazine_mine(t, class);
+
+	return magazine_count(t, m) ? *--m->top : magazine_refill(m);
 }
 
 static void *small_take(unsigned class)
@@ -72,7 +74,7 @@ static void *small_take(unsigned class)
 	if (unlikely(tune.hardened))
 		block = guard_draw(class);
 	else if (t)
-		block = pop(magazine_of(t, class));
+		block = pop(t, class);
 	else if (slab_take(class, &one, 1))
 		block = one;
 	if (!block)
@@ -158,10 +160,10 @@ void *block_pop(size_t bytes)
 	struct magazine *m;
 	void *block;
 
-	if (bytes > SMALL_MAX)
+	if (bytes > SMALL_MAX || !t)
 		return NULL;
-	m = magazine_of(t, class_of(bytes));
-	if (m->top == m->first)
+	m = &magazines[class_of(bytes) + 1];
+	if (!magazine_count(t, m))
 		return NULL;
 	if (heap.route == ROUTE_FREE_FAST) {
 		if (t->sample_left <= (int64_t)bytes)
@@ -195,7 +197,8 @@ static bool is_free(const void *block, unsigned class)
 {
 	if (slab_has_free(class, block))
 		return true;
-	return tune.hardened ? guard_holds(block) : magazine_has(magazine_of(cache, class), block);
+	return tune.hardened ? guard_holds(block)
+			     : magazine_has(cache, &magazines[class + 1], block);
 }
 
 static void small_free(void *block, unsigned class)
@@ -217,9 +220,9 @@ static void small_free(void *block, unsigned class)
 		slab_give(class, &block, 1);
 		return;
 	}
-	m = magazine_of(t, class);
+	m = magazine_mine(t, class);
 	if (m->top < m->limit)
-		*m->top++ = block;
+		magazine_push(m, block);
 	else
 		magazine_push_full(m, block);
 }

@@ -62,7 +62,8 @@ static const char *check_units(void)
 
 		dirty += d;
 		clean += c;
-		if (d + c + slab_at(unit)->in_use != 1 || ((d || c) && heap_map[unit]))
+		if (d + c + slab_at(unit)->in_use != 1 ||
+		    ((d || c) && heap_map[unit] != magazine_offset(0)))
 			return "U1";
 		wrong = slab_at(unit)->in_use ? check_slab(unit) : NULL;
 		if (wrong)
@@ -92,29 +93,35 @@ static const char *check_spans(void)
 	return free == spans.free_pages && used == spans.used_pages ? NULL : "P3";
 }
 
-static const char *check_magazine(const struct cache *t, const struct magazine *m, unsigned class)
+static const char *check_magazine(struct cache *t, const struct magazine *m)
 {
-	if (m->first > m->top || m->top > m->limit ||
-	    m->limit > m->first + class_info[class].magazine_max)
+	void **first = magazine_first(t, m);
+
+	if (first > m->top || m->top > m->limit ||
+	    m->limit > first + class_info[m->class].magazine_max)
 		return "M1";
-	for (void **at = m->first; at < m->top; at++)
+	for (void **at = first; at < m->top; at++)
 		if (!is_marked(*at))
 			return "M2";
-	return m->first[-1] == &t->stop && !is_marked(&t->stop) && t->stop ? NULL : "M4";
+	if (first[-1] != &t->stop || is_marked(&t->stop) || !t->stop)
+		return "M4";
+	return *m->top && magazine_has(t, m, *m->top) ? "M5" : NULL;
 }
 
 static const char *check_caches(void)
 {
 	const char *wrong = NULL;
 
+	lock_take(&cache_lock);
 	for (struct cache *t = cache_list; t && !wrong; t = t->next) {
-		struct magazine *none = &t->magazine[0];
+		const struct magazine *m = t->magazine;
 
-		if (none->top != none->first || none->limit != none->first || none->inverse)
+		if (m->inverse || *m->top)
 			wrong = "M3";
-		for (unsigned c = 0; c < CLASS_COUNT && !wrong; c++)
-			wrong = check_magazine(t, magazine_of(t, c), c);
+		for (unsigned c = 1; c <= CLASS_COUNT && !wrong; c++)
+			wrong = m[c].inverse ? check_magazine(t, &m[c]) : NULL;
 	}
+	lock_give(&cache_lock);
 	return wrong;
 }
 

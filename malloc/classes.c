@@ -28,7 +28,7 @@ static uint32_t class_bytes(unsigned class)
 
 static uint16_t magazine_max(uint32_t bytes)
 {
-	uint32_t n = MAGAZINE_BYTES / bytes;
+	uint32_t n = (bytes <= MAGAZINE_LOW_FROM ? MAGAZINE_MORE : MAGAZINE_BYTES) / bytes;
 
 	if (n > MAGAZINE_MOST)
 		n = MAGAZINE_MOST;
@@ -60,11 +60,11 @@ void class_setup(void)
 		info->list_scale = (SLAB_LISTS << 16) / (info->per_slab + 1u);
 		info->magazine_max = magazine_max(info->bytes);
 		info->magazine_low = magazine_low(info);
-		info->magazine_at = (uint16_t)((c + 1) * sizeof(struct magazine));
+		info->magazine_at = magazine_offset(c + 1);
 		info->slots_at = (uint16_t)at;
 		for (; i * ALIGN_MIN <= info->bytes; i++)
 			class_table[i] = (uint8_t)c;
-		at += (1u + info->magazine_max) * sizeof(void *);
+		at += (2u + info->magazine_max) * sizeof(void *);
 	}
 	_Static_assert(CACHE_BYTES <= UINT16_MAX, "offsets of slots have 16 bits");
 }

@@ -22,8 +22,8 @@ struct class_info {
 	uint16_t per_slab;
 	uint16_t magazine_max; /* most blocks a thread's magazine holds */
 	uint16_t magazine_low; /* the same for a thread that only frees */
-	uint16_t magazine_at; /* offset of the magazine in struct cache */
-	uint16_t slots_at; /* offset of its many slots */
+	uint16_t slots_at; /* offset in struct cache of its many slots */
+	int32_t magazine_at; /* from the thread pointer: magazine_here() */
 };
 
 hidden extern struct class_info class_info[CLASS_COUNT];

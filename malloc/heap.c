@@ -26,11 +26,11 @@
 struct heap heap = { .route = ROUTE_SLOW };
 uintptr_t heap_base in_data __attribute__((aligned(64)));
 size_t heap_unit_limit in_data;
-uint16_t *heap_map in_data;
+int32_t *heap_map in_data;
 size_t heap_quick in_data, heap_counted in_data;
-uint16_t heap_magazine[QUICK_MAX + 1];
+int32_t heap_magazine[QUICK_MAX + 1];
 
-/* A cache takes 28 KiB, of which few pages are touched. */
+/* Of a cache few pages are touched. */
 static size_t caches_bytes(size_t zone_bytes)
 {
 	return zone_bytes / 4 < CACHES_MOST ? zone_bytes / 4 : CACHES_MOST;
@@ -41,7 +41,7 @@ static size_t sizes_total(size_t zone_bytes)
 	size_t count = zone_bytes >> UNIT_SHIFT;
 
 	return 2 * zone_bytes + count * sizeof(struct slab) +
-	       round_up(count * sizeof(uint16_t), PAGE_BYTES) +
+	       round_up(count * sizeof(int32_t), PAGE_BYTES) +
 	       round_up(count / 64 * sizeof(struct unit_bits), PAGE_BYTES) +
 	       (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag) + caches_bytes(zone_bytes) +
 	       UNIT_BYTES * 32;
@@ -79,7 +79,7 @@ static void zones_place(char *at, size_t zone_bytes)
 	at = zone_place(&heap.tags, at, (zone_bytes >> PAGE_SHIFT) * sizeof(struct tag),
 			STEP_BYTES);
 	at = zone_place(&heap.bits, at, count / 64 * sizeof(struct unit_bits), PAGE_BYTES);
-	at = zone_place(&heap.maps, at, count * sizeof(uint16_t), PAGE_BYTES);
+	at = zone_place(&heap.maps, at, count * sizeof(int32_t), PAGE_BYTES);
 	zone_place(&heap.slabs, at, count * sizeof(struct slab), STEP_BYTES);
 }
 
@@ -141,6 +141,10 @@ void zone_purge_tail(struct zone *zone, size_t top_bytes, uint32_t older_than)
 
 void heap_show_units(size_t count)
 {
+	static size_t shown;
+
+	for (; shown < count; shown++)
+		heap_map[shown] = magazine_offset(0);
 	if (heap.route != ROUTE_SLOW)
 		__atomic_store_n(&heap_unit_limit, count, __ATOMIC_RELEASE);
 }
@@ -203,7 +207,7 @@ bool heap_setup(void)
 		units_to_break();
 	for (size_t i = 0; i <= QUICK_MAX; i++)
 		heap_magazine[i] = class_info[class_of(i)].magazine_at;
-	heap_map = (uint16_t *)heap.maps.base;
+	heap_map = (int32_t *)heap.maps.base;
 	heap_base = (uintptr_t)heap.units.base;
 	return true;
 }

@@ -11,8 +11,9 @@
  * Use     heap_setup() before anything else; zone_open() makes the first bytes of a zone usable.
  * Holds   H1  heap_unit_limit counts the units that are open; the map has an entry for each. It
  *             is 0 when free() may not take its fast path
- *         H2  heap_map[unit] is the offset of the class's magazine in struct cache, or 0
- *         H3  heap_magazine[bytes] is that offset for a request; malloc() asks it for requests
+ *         H2  heap_map[unit] is where the class's magazine lies, counted from the thread pointer;
+ *             that of no class (cache.h, M3) if the unit is no slab
+ *         H3  heap_magazine[bytes] is that place for a request; malloc() asks it for requests
  *             below heap_quick, which is 0 when it may not take its fast path
  *
  * SPDX-License-Identifier: MIT
@@ -48,10 +49,10 @@ hidden extern struct heap heap;
 /* Read by malloc() and free(), apart from the rest: each is an operand of one instruction. */
 hidden extern uintptr_t heap_base; /* of unit 0 */
 hidden extern size_t heap_unit_limit; /* H1 */
-hidden extern uint16_t *heap_map; /* H2 */
+hidden extern int32_t *heap_map; /* H2 */
 hidden extern size_t heap_quick; /* H3 */
 hidden extern size_t heap_counted; /* H3 for requests that are counted for samples */
-hidden extern uint16_t heap_magazine[QUICK_MAX + 1];
+hidden extern int32_t heap_magazine[QUICK_MAX + 1];
 
 must_use bool heap_setup(void); /* once; false: no memory at all */
 must_use bool zone_open(struct zone *zone, size_t bytes);

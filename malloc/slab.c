@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "slab.h"
+#include "cache.h"
 #include "classes.h"
 #include "reap.h"
 #include "report.h"
@@ -95,7 +96,7 @@ static void slab_destroy(struct class_state *cs, uint32_t unit)
 	struct slab *s = slab_at(unit);
 
 	list_remove(cs, unit);
-	__atomic_store_n(&heap_map[unit], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&heap_map[unit], magazine_offset(0), __ATOMIC_RELEASE);
 	s->in_use = 0;
 	cs->slabs--;
 	cs->free -= s->free;

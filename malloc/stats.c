@@ -14,22 +14,22 @@
 #include <string.h>
 
 /* Its thread may be at work: between two of its stores the pointers make no sense. */
-static size_t seen_count(const struct magazine *m, unsigned class)
+static size_t seen_count(struct cache *t, unsigned class)
 {
-	size_t n = magazine_count(m);
+	size_t n = magazine_count(t, &t->magazine[class + 1]);
 
 	return n <= class_info[class].magazine_max ? n : 0;
 }
 
 static void count_caches(struct stats *s)
 {
-	struct cache *t = __atomic_load_n(&cache_list, __ATOMIC_ACQUIRE);
-
-	for (; t; t = t->next) {
+	lock_take(&cache_lock);
+	for (struct cache *t = cache_list; t; t = t->next) {
 		s->threads += t->in_use;
 		for (unsigned c = 0; c < CLASS_COUNT; c++)
-			s->class[c].cached += seen_count(magazine_of(t, c), c);
+			s->class[c].cached += seen_count(t, c);
 	}
+	lock_give(&cache_lock);
 }
 
 static void count_class(struct stats *s, unsigned c)

@@ -38,7 +38,7 @@ static bool open_more(uint32_t top)
 		return false;
 	count = heap.units.open_bytes >> UNIT_SHIFT;
 	if (!zone_open(&heap.slabs, count * sizeof(struct slab)) ||
-	    !zone_open(&heap.maps, count * sizeof(uint16_t)) ||
+	    !zone_open(&heap.maps, count * sizeof(int32_t)) ||
 	    !zone_open(&heap.bits, (count / 64 + 1) * sizeof(struct unit_bits)))
 		return false;
 	want_huge(before, heap.units.open_bytes);

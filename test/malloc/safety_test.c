@@ -28,6 +28,16 @@ static void double_free(void)
 	free(p);
 }
 
+/* The slot that p was popped from still has it, above the one that it was freed into. */
+static void double_free_beside(void)
+{
+	pointer p = malloc(100), q = malloc(100);
+
+	free(p);
+	free(p);
+	free(q);
+}
+
 static void double_free_later(void)
 {
 	pointer p = malloc(100), q = malloc(100);
@@ -145,6 +155,7 @@ static void test_double_free(void **state)
 {
 	(void)state;
 	must_say(double_free, "double free of block");
+	must_say(double_free_beside, "double free of block");
 	must_say(double_free_later, "after free");
 	assert_non_null(last_words(double_free_flushed));
 	must_say(double_free_run, "double free of block");

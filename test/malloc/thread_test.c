@@ -145,12 +145,33 @@ static void test_purge_races(void **state)
 	assert_null(heap_check());
 }
 
-static int in_child(void)
+/* The thread sanitizer kills a child that starts threads. */
+#if defined(__SANITIZE_THREAD__)
+#define THREADS_IN_ONE_OF 1000
+#else
+#define THREADS_IN_ONE_OF 4
+#endif
+
+static void *make_some(void *arg)
 {
 	uint64_t seed = 99;
 
 	for (int i = 0; i < 200; i++)
 		discard(make(&seed));
+	return arg;
+}
+
+/* New threads of the child take over what its parent's threads had at hand. */
+static int in_child(bool with_threads)
+{
+	pthread_t t[4];
+
+	make_some(NULL);
+	for (int i = 0; with_threads && i < 4; i++)
+		if (pthread_create(&t[i], NULL, make_some, NULL))
+			return 1;
+	for (int i = 0; with_threads && i < 4; i++)
+		pthread_join(t[i], NULL);
 	return wrong != 0;
 }
 
@@ -164,7 +185,7 @@ static void *fork_often(void *arg)
 		pid_t pid = fork();
 
 		if (pid == 0)
-			_exit(in_child());
+			_exit(in_child(i % THREADS_IN_ONE_OF == THREADS_IN_ONE_OF - 1));
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
 			failed++;
 	}

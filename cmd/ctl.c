@@ -32,9 +32,11 @@ static const char doc[] =
 	"  remove RANGE           unplug offline memory\n"
 	"  compact                compact all zones\n"
 	"  contig RANGE           move everything out of it for a moment\n"
+	"  cma_alloc SIZE         take so much out of the CMA area; cma_release RANGE\n"
+	"  owners                 who holds how many frames\n"
 	"  shrink                 free what empty slabs hold\n"
 	"  check                  verify the machine's books; ends the run where they are wrong\n"
-	"  set KNOB VALUE         a knob of /proc/sys/vm\n"
+	"  set KNOB VALUE...      a knob of /proc/sys/vm\n"
 	"\nThe exit status is 0, 1 if the order failed, 125 if nobody answers.";
 
 /* What is to be sent, and where. */

@@ -40,6 +40,9 @@ enum {
 	OPT_POLICY,
 	OPT_MAX_MEM,
 	OPT_MOVABLE,
+	OPT_CMA,
+	OPT_LAYOUT,
+	OPT_OWNER,
 	OPT_AT,
 	OPT_CONTROL
 };
@@ -58,7 +61,8 @@ static const struct argp_option options[] = {
 	  "min_free_kbytes, watermark_scale_factor, watermark_boost_factor, "
 	  "overcommit_memory, "
 	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
-	  "oom_kill_allocating_task, compaction_proactiveness (repeatable)",
+	  "oom_kill_allocating_task, compaction_proactiveness, extfrag_threshold, "
+	  "percpu_pagelist_high_fraction, lowmem_reserve_ratio=N,N,N (repeatable)",
 	  0 },
 	{ "wait", OPT_WAIT, NULL, 0,
 	  "when PROGRAM ends, wait for the processes that it left running; without this they are "
@@ -76,6 +80,12 @@ static const struct argp_option options[] = {
 	{ "max-mem", OPT_MAX_MEM, "SIZE", 0, "how far memory added later may reach", 0 },
 	{ "movable", OPT_MOVABLE, "SIZE", 0,
 	  "zone Movable, which can go offline, at the top of each node", 0 },
+	{ "cma", OPT_CMA, "SIZE", 0,
+	  "an area on node 0 that movable pages borrow, and that can be had in one piece", 0 },
+	{ "layout", OPT_LAYOUT, "BITS", 0,
+	  "zones of a 64-bit machine (default), or 32: DMA, Normal below 896M, where all that is "
+	  "the kernel's must lie, and HighMem",
+	  0 },
 	{ "at", OPT_AT, "TIME:ORDER", 0,
 	  "do this while the program runs, for example "
 	  "2s:'offline 512M-640M' (repeatable); see quire ctl --help",
@@ -94,6 +104,8 @@ static const struct argp_option options[] = {
 	{ "junit", OPT_JUNIT, "FILE", 0, "write what was expected and found as JUnit XML", 2 },
 	{ "page-poison", OPT_POISON, NULL, 0,
 	  "fill freed frames and stop where one was written to, to find faults of Quire's own", 2 },
+	{ "page-owner", OPT_OWNER, NULL, 0,
+	  "remember how each frame was allocated, for quire ctl SOCKET owners", 2 },
 	{ "seed", OPT_SEED, "N", 0, "fix every choice, the program's address layout included", 2 },
 	{ "fail", OPT_FAIL, "read|write:N:ERRNO", 0,
 	  "let the N-th transfer of file or swap end with ERRNO "
@@ -130,17 +142,21 @@ static void want_size(struct argp_state *state, const char *name, const char *te
 
 static void add_knob(struct argp_state *state, struct run *r, char *text)
 {
-	char *value = strchr(text, '='), *end;
+	char *value = strchr(text, '=');
 	struct quire_knob *k = &r->config.knob[r->config.nr_knobs];
 
 	if (!value || r->config.nr_knobs == QUIRE_KNOBS_MAX)
 		argp_failure(state, STATUS_ERROR, 0, "--set %s: write --set KNOB=VALUE", text);
-	*value++ = '\0';
+	*value = '\0';
 	k->name = text;
-	k->value = strtoull(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end)
-		argp_failure(state, STATUS_ERROR, 0, "--set %s=%s: the value must be a number",
-			     text, value);
+	do {
+		text = value + 1;
+		k->value[k->nr_values] = strtoull(text, &value, 10);
+		if (!isdigit((unsigned char)*text) || (*value && *value != ',') ||
+		    ++k->nr_values > QUIRE_KNOB_VALUES - (*value == ','))
+			argp_failure(state, STATUS_ERROR, 0,
+				     "--set %s=%s: the value must be a number", k->name, text);
+	} while (*value);
 	r->config.nr_knobs++;
 }
 
@@ -234,6 +250,16 @@ static error_t parse_topology(int key, char *arg, struct argp_state *state)
 		if (!topology_policy(&r->config.topology, arg))
 			argp_failure(state, STATUS_ERROR, 0,
 				     "--numa-policy %s: local, interleave or preferred:NODE", arg);
+		break;
+	case OPT_CMA:
+		want_size(state, "cma", arg, &r->config.topology.cma_bytes);
+		break;
+	case OPT_LAYOUT:
+		if (!topology_layout(&r->config.topology, arg))
+			argp_failure(state, STATUS_ERROR, 0, "--layout %s: 32 or 64", arg);
+		break;
+	case OPT_OWNER:
+		r->config.page_owner = true;
 		break;
 	case OPT_POISON:
 		r->config.page_poison = true;

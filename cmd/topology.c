@@ -90,6 +90,12 @@ bool topology_model(struct quire_topology *t, const char *text)
 	return false;
 }
 
+bool topology_layout(struct quire_topology *t, const char *text)
+{
+	t->layout = strcmp(text, "32") ? QUIRE_LAYOUT_64 : QUIRE_LAYOUT_32;
+	return !strcmp(text, "32") || !strcmp(text, "64");
+}
+
 static bool number(const char *text, unsigned long most, unsigned long *value)
 {
 	char *end;
@@ -259,6 +265,10 @@ static bool set_machine(struct quire_topology *t, const struct line *l)
 		return false;
 	if (!strcmp(l->key, "model"))
 		return topology_model(t, l->value[0]);
+	if (!strcmp(l->key, "layout"))
+		return topology_layout(t, l->value[0]);
+	if (!strcmp(l->key, "cma"))
+		return size_parse(l->value[0], &t->cma_bytes);
 	if (!strcmp(l->key, "policy"))
 		return topology_policy(t, l->value[0]);
 	if (!strcmp(l->key, "max"))

@@ -13,6 +13,8 @@
 
 /* "2x512M" or "512M,256M": nodes of these sizes, one behind the other. False: not that. */
 bool topology_nodes(struct quire_topology *t, const char *text);
+/* "32" or "64": the zones that there are. */
+bool topology_layout(struct quire_topology *t, const char *text);
 /* "flat", "discontig" or "sparse". */
 bool topology_model(struct quire_topology *t, const char *text);
 /* "local", "interleave" or "preferred:N". */

@@ -28,8 +28,13 @@ void machine_shutdown(struct machine *m);
 /* Bounded background work; true if there is more. Call it when nothing else is to be done. */
 bool machine_tick(struct machine *m);
 
-/* Sets a knob of /proc/sys/vm by name: 0, -ENOENT or -EINVAL. */
-must_use int machine_set_knob(struct machine *m, const char *name, u64 value);
+/*
+ * Sets a knob of /proc/sys/vm by name: 0, -ENOENT or -EINVAL. All take one value, but for
+ * lowmem_reserve_ratio, which takes up to four: DMA, DMA32, Normal, Movable (32-bit layout: DMA,
+ * Normal, HighMem, Movable).
+ */
+must_use int machine_set_knob(struct machine *m, const char *name, const u64 *value,
+			      unsigned int nr);
 
 /*
  * Frames [start, start + nr) that are offline go to the allocator, in the zone that the address

@@ -15,10 +15,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A knob of /proc/sys/vm, as "--set name=value" gives it. */
+#define QUIRE_KNOB_VALUES 5
+
+/* A knob of /proc/sys/vm, as "--set name=value" or "name=value,value" gives it. */
 struct quire_knob {
 	const char *name;
-	uint64_t value;
+	uint64_t value[QUIRE_KNOB_VALUES];
+	unsigned int nr_values;
 };
 
 #define QUIRE_KNOBS_MAX 32
@@ -47,6 +50,12 @@ struct quire_ram {
 /* How the machine finds the struct page of a frame. */
 enum quire_memory_model { QUIRE_FLATMEM, QUIRE_DISCONTIGMEM, QUIRE_SPARSEMEM };
 
+/*
+ * The zones: DMA, DMA32, Normal, Movable; or, as on a 32-bit x86, DMA, Normal below 896 MiB, where
+ * all that is the kernel's must lie, HighMem, Movable.
+ */
+enum quire_layout { QUIRE_LAYOUT_64, QUIRE_LAYOUT_32 };
+
 /* Which node a program's page comes from. */
 enum quire_policy { QUIRE_LOCAL, QUIRE_PREFERRED, QUIRE_INTERLEAVE };
 
@@ -59,10 +68,12 @@ struct quire_topology {
 	unsigned int nr_cpus; /* 0: one for each node */
 	uint8_t cpu_node[QUIRE_CPUS_MAX]; /* node of each CPU, where nr_cpus is not 0 */
 	enum quire_memory_model model;
+	enum quire_layout layout;
 	enum quire_policy policy;
 	unsigned int preferred_node;
 	uint64_t max_bytes; /* end of what hot-added memory may reach; 0: nothing is added */
 	uint64_t movable_bytes; /* zone Movable, at the top of each node (movablecore=) */
+	uint64_t cma_bytes; /* an area on node 0 that can be had in one piece (cma=) */
 };
 
 /*
@@ -81,6 +92,7 @@ struct quire_run_config {
 	struct quire_topology topology;
 	struct quire_action action[QUIRE_ACTIONS_MAX]; /* by time */
 	unsigned int nr_actions;
+	bool page_owner; /* remember how each frame was allocated, for the order "owners" */
 	bool page_poison; /* freed frames are filled; one that is written to ends the run */
 	const char *control_path; /* a socket for `quire ctl`; NULL: none */
 	uint64_t swap_bytes; /* 0: no swap */

@@ -20,7 +20,6 @@
 #include "phys/prepare.h"
 #include "phys/pressure.h"
 
-#define COSTLY_ORDER	3
 #define RETRIES_COSTLY	2
 #define RETRIES_MAYFAIL 16
 #define RETRIES_MAX	10000
@@ -214,7 +213,7 @@ static unsigned retries_allowed(const struct request *req)
 {
 	if (req->gfp & __GFP_NORETRY)
 		return 1;
-	if (req->order > COSTLY_ORDER)
+	if (req->order > PAGE_ALLOC_COSTLY_ORDER)
 		return req->gfp & __GFP_RETRY_MAYFAIL ? RETRIES_MAYFAIL : RETRIES_COSTLY;
 	return RETRIES_MAX;
 }

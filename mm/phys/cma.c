@@ -79,7 +79,8 @@ bool cma_release(struct cma *cma, struct page *page, u64 nr)
 {
 	pfn_t pfn = page ? page_to_pfn(cma->phys, page) : PFN_NONE;
 
-	if (pfn - cma->start >= cma->nr_pages || nr > cma->nr_pages - (pfn - cma->start))
+	if (pfn - cma->start >= cma->nr_pages || nr > cma->nr_pages - (pfn - cma->start) ||
+	    framebits_count(cma->bits, pfn - cma->start, nr) != nr)
 		return false;
 	mark(cma, pfn - cma->start, nr, false);
 	free_contig_range(cma->phys, pfn, nr);

@@ -245,12 +245,26 @@ static void note_result(struct zone *zone, unsigned order, enum compact_result r
 	}
 }
 
+/*
+ * Would moving pages help? An index towards 0 says that memory is short, one towards 1000 that it
+ * is scattered. As Linux has it, asked for costly orders only.
+ */
+static bool moving_helps(struct zone *zone, unsigned order)
+{
+	int index;
+
+	if (order <= PAGE_ALLOC_COSTLY_ORDER)
+		return true;
+	index = fragmentation_index(zone, order);
+	return index < 0 || index > (int)zone->phys->extfrag_threshold;
+}
+
 static enum compact_result compact_for(struct zone *zone, unsigned order)
 {
 	struct compact_control control = whole_zone(zone, (int)order);
 	enum compact_result result;
 
-	if (!is_suitable(zone, order))
+	if (!is_suitable(zone, order) || !moving_helps(zone, order))
 		return COMPACT_SKIPPED;
 	if (is_deferred(zone, order))
 		return COMPACT_DEFERRED;

@@ -51,7 +51,7 @@ struct cma {
 int must_use cma_create(struct cma *cma, struct phys *phys, const char *name, u64 nr, unsigned nid);
 /* nr contiguous pages out of it, start a multiple of 2^align_order frames, or NULL. */
 struct page *must_use cma_alloc(struct cma *cma, u64 nr, unsigned align_order);
-/* Give them back; false if they are not from this area. */
+/* Give them back; false if they are not from this area, or not handed out. */
 bool cma_release(struct cma *cma, struct page *page, u64 nr);
 
 #endif

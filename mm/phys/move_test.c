@@ -86,6 +86,26 @@ static void fragment(unsigned n)
 	drain_all_pages(&t.phys);
 }
 
+/* extfrag_threshold 1000: memory is never scattered enough for a costly block to be made. */
+static void threshold_of_compaction(void **state)
+{
+	gfp_t gfp = GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN;
+	struct page *page;
+
+	boot((struct phys_config){ .nr_pages = MIB(64) });
+	fragment(4);
+	t.phys.extfrag_threshold = 1000;
+	assert_null(alloc_pages(&t.phys, gfp, 9));
+	assert_int_equal(t.phys.stat.v[PGMIGRATE_SUCCESS], 0);
+	t.phys.extfrag_threshold = 500;
+	page = alloc_pages(&t.phys, gfp, 9);
+	assert_non_null(page);
+	assert_true(t.phys.stat.v[PGMIGRATE_SUCCESS] > 0);
+	__free_pages(&t.phys, page, 9);
+	check_held();
+	testram_end(&t);
+}
+
 static void compaction_makes_large_blocks(void **state)
 {
 	struct zone *zone;
@@ -375,6 +395,7 @@ static void a_node_comes_and_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(threshold_of_compaction),
 		cmocka_unit_test(compaction_makes_large_blocks),
 		cmocka_unit_test(allocation_compacts),
 		cmocka_unit_test(large_pages_are_split_to_move),

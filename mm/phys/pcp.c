@@ -7,7 +7,8 @@
 #include "phys/buddy.h"
 #include "phys/pcp.h"
 
-#define RING_CAPACITY_MAX 1024
+#define RING_CAPACITY_MAX     1024
+#define PCP_HIGH_FRACTION_MIN 8 /* as Linux has it */
 
 unsigned zone_batchsize(u64 managed_pages)
 {
@@ -65,6 +66,29 @@ void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
 	}
 }
 
+/* What a ring may hold: see set_percpu_pagelist_high_fraction(). */
+static u32 ring_limit(const struct pcp *pcp, int index)
+{
+	const struct phys *phys = pcp->zone->phys;
+	const struct pcp_ring *ring = &pcp->rings[index];
+	u64 capacity = ring->mask + 1u, share;
+
+	if (!phys->pcp_high_fraction)
+		return (u32)capacity;
+	share = pcp->zone->managed_pages / phys->nr_cpus / phys->pcp_high_fraction;
+	share = max_u64(share >> pcp_ring_order(index), (u64)ring->batch * 4);
+	return (u32)min_u64(share, capacity);
+}
+
+int set_percpu_pagelist_high_fraction(struct phys *phys, unsigned fraction)
+{
+	if (fraction && fraction < PCP_HIGH_FRACTION_MIN)
+		return -PHYS_EINVAL;
+	phys->pcp_high_fraction = fraction;
+	drain_all_pages(phys);
+	return 0;
+}
+
 void pcp_drain(struct pcp *pcp)
 {
 	int i;
@@ -72,7 +96,7 @@ void pcp_drain(struct pcp *pcp)
 	for (i = 0; i < NR_PCP_RINGS; i++) {
 		struct pcp_ring *ring = &pcp->rings[i];
 
-		__atomic_store_n(&ring->limit, ring->mask + 1u, __ATOMIC_RELAXED);
+		__atomic_store_n(&ring->limit, ring_limit(pcp, i), __ATOMIC_RELAXED);
 		if (ring_count(ring))
 			pcp_drain_ring(pcp, i, ring_count(ring));
 	}

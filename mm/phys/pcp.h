@@ -106,6 +106,12 @@ static inline bool ring_is_full(const struct pcp_ring *ring)
 size_t pcp_bytes(u64 zone_pages);
 /* Set up in memory of pcp_bytes(), for a zone of that many frames. */
 void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages);
+/*
+ * /proc/sys/vm/percpu_pagelist_high_fraction: what the rings of one order may hold, as a fraction
+ * of the zone divided among the CPUs; never more than they have room for, nor less than four
+ * batches. 0: all that they have room for. -EINVAL: 1 to 7.
+ */
+int must_use set_percpu_pagelist_high_fraction(struct phys *phys, unsigned fraction);
 /* Linux's batch for a zone of that many managed frames: 63 for large ones. */
 unsigned zone_batchsize(u64 managed_pages);
 

@@ -148,6 +148,7 @@ struct phys {
 	unsigned watermark_boost_factor;
 	unsigned lowmem_reserve_ratio[MAX_NR_ZONES];
 	unsigned extfrag_threshold;
+	unsigned pcp_high_fraction; /* percpu_pagelist_high_fraction */
 	unsigned compaction_proactiveness;
 	/* (C) 3; 0: one migrate type for all (tiny machine or PHYS_NO_MOBILITY) */
 	unsigned mobility_mask;

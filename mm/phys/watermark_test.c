@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "phys/pcp.h"
 #include "phys/watermark.h"
 #include "test/testram.h"
 
@@ -297,6 +298,31 @@ static void a_fallback_boosts(void **state)
 	testram_end(&t);
 }
 
+/* FACTS: 63 on large zones; the fraction bounds what a CPU's list keeps. */
+static void per_cpu_lists(void **state)
+{
+	static struct page *page[1024];
+	struct testram t;
+	struct pcp *pcp;
+	unsigned i;
+
+	assert_int_equal(zone_batchsize(5394266), 63);
+	assert_int_equal(zone_batchsize(772917), 63);
+	testram_boot(&t, (struct phys_config){ .nr_pages = 65536 });
+	pcp = t.phys.nodes[0]->zones[ZONE_DMA32].pcp[0];
+	assert_int_equal(set_percpu_pagelist_high_fraction(&t.phys, 7), -PHYS_EINVAL);
+	assert_int_equal(set_percpu_pagelist_high_fraction(&t.phys, 1000), 0);
+	for (i = 0; i < array_size(page); i++)
+		assert_non_null(page[i] = alloc_page(&t.phys, GFP_HIGHUSER_MOVABLE));
+	for (i = 0; i < array_size(page); i++)
+		__free_page(&t.phys, page[i]);
+	i = ring_count(&pcp->rings[pcp_ring_index(MIGRATE_MOVABLE, 0)]);
+	assert_in_range(i, 1, max_u64(pcp->zone->managed_pages / 1000, 4 * 63));
+	assert_int_equal(set_percpu_pagelist_high_fraction(&t.phys, 0), 0);
+	assert_int_equal(ring_count(&pcp->rings[pcp_ring_index(MIGRATE_MOVABLE, 0)]), 0);
+	testram_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +331,7 @@ int main(void)
 		cmocka_unit_test(knobs_apply_at_once),
 		cmocka_unit_test(same_as_the_kernel_here),
 		cmocka_unit_test(a_fallback_boosts),
+		cmocka_unit_test(per_cpu_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,7 @@ static void swappiness(void **state)
 	req.mapping = map;
 	assert_int_equal(call_mmap(mm, &req), req.addr);
 	assert_int_equal(fault_populate(mm, req.addr, req.addr + req.len), 0);
-	assert_int_equal(machine_set_knob(&w.m, "swappiness", 0), 0);
+	assert_int_equal(machine_set_knob(&w.m, "swappiness", &(u64){ 0 }, 1), 0);
 	assert_true(reclaim_pages(&w.m, 60) >= 60);
 	assert_int_equal(stat_read(&w.m.phys.stat, PSWPOUT), 0);
 	assert_int_equal(mm->counter[MM_ANONPAGES], 100);

@@ -10,6 +10,7 @@
  */
 #include "mmu/host/control.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@
 #include "plat/size.h"
 
 #define LINE_MAX_BYTES 256
-#define WORDS_MAX      4
+#define SEPARATORS     " :=,\t\n"
+#define WORDS_MAX      8
 
 void answer_add(struct answer *a, const char *fmt, ...)
 {
@@ -66,12 +68,17 @@ static int on_add(struct order *o)
 {
 	unsigned long nid = 0;
 	char *end = NULL;
+	int err;
 
 	if (o->nr > 1)
 		nid = strtoul(o->word[2], &end, 10);
 	if (nid >= o->host->machine.phys.nr_nodes || (end && *end))
 		return -EINVAL;
-	return memory_plug(o->host, o->start, o->end, (unsigned int)nid);
+	err = memory_plug(o->host, o->start, o->end, (unsigned int)nid);
+	if (err == -EINVAL && o->host->machine.phys.model == MEMORY_DISCONTIG)
+		answer_add(o->answer, "a node's map cannot grow: only its holes, or a node without "
+				      "memory, can be filled\n");
+	return err;
 }
 
 static int on_online(struct order *o)
@@ -131,6 +138,46 @@ static int on_contig(struct order *o)
 	return err;
 }
 
+/* Takes so much out of the CMA area, by moving what borrows it, and keeps it. */
+static int on_cma_alloc(struct order *o)
+{
+	struct cma *cma = &o->host->cma;
+	struct page *page;
+	u64 bytes, start;
+
+	if (!cma->nr_pages)
+		return -ENODEV;
+	if (!size_parse(o->word[1], &bytes) || !bytes)
+		return -EINVAL;
+	bytes = align_up(bytes, PAGE_SIZE);
+	page = cma_alloc(cma, bytes >> PAGE_SHIFT, 0);
+	if (!page)
+		return -ENOMEM;
+	start = page_to_pfn(cma->phys, page) << PAGE_SHIFT;
+	answer_add(o->answer, "%lluK-%lluK\n", (unsigned long long)start / 1024,
+		   (unsigned long long)(start + bytes) / 1024);
+	return 0;
+}
+
+static int on_cma_release(struct order *o)
+{
+	struct cma *cma = &o->host->cma;
+	pfn_t pfn = first_frame(o);
+
+	if (!cma->nr_pages)
+		return -ENODEV;
+	return pfn_valid(cma->phys, pfn) &&
+			       cma_release(cma, pfn_to_page(cma->phys, pfn), nr_frames(o))
+		       ? 0
+		       : -EINVAL;
+}
+
+static int on_owners(struct order *o)
+{
+	memory_show_owners(o->host, o->answer);
+	return 0;
+}
+
 static int on_compact(struct order *o)
 {
 	compact_all(&o->host->machine.phys);
@@ -146,11 +193,16 @@ static int on_shrink(struct order *o)
 
 static int on_set(struct order *o)
 {
+	u64 value[WORDS_MAX];
+	unsigned int i;
 	char *end;
-	u64 value = strtoull(o->word[2], &end, 10);
 
-	return *end || end == o->word[2] ? -EINVAL
-					 : machine_set_knob(&o->host->machine, o->word[1], value);
+	for (i = 0; i + 1 < o->nr; i++) {
+		value[i] = strtoull(o->word[2 + i], &end, 10);
+		if (!isdigit((unsigned char)*o->word[2 + i]) || *end)
+			return -EINVAL;
+	}
+	return machine_set_knob(&o->host->machine, o->word[1], value, i);
 }
 
 /* Panics where the machine's conservation laws do not hold. */
@@ -184,7 +236,7 @@ static int on_buddyinfo(struct order *o)
 	return 0;
 }
 
-enum takes { NOTHING, RANGE, KNOB };
+enum takes { NOTHING, RANGE, KNOB, WORD };
 
 static const struct {
 	const char *name;
@@ -198,10 +250,13 @@ static const struct {
 	{ "offline", RANGE, 1, 1, on_offline },
 	{ "remove", RANGE, 1, 1, on_remove },
 	{ "contig", RANGE, 1, 1, on_contig },
+	{ "cma_alloc", WORD, 1, 1, on_cma_alloc },
+	{ "cma_release", RANGE, 1, 1, on_cma_release },
+	{ "owners", NOTHING, 0, 0, on_owners },
 	{ "compact", NOTHING, 0, 0, on_compact },
 	{ "shrink", NOTHING, 0, 0, on_shrink },
 	{ "check", NOTHING, 0, 0, on_check },
-	{ "set", KNOB, 2, 2, on_set },
+	{ "set", KNOB, 2, 6, on_set },
 	{ "memory", NOTHING, 0, 0, on_memory },
 	{ "nodes", NOTHING, 0, 0, on_nodes },
 	{ "zoneinfo", NOTHING, 0, 0, on_zoneinfo },
@@ -217,8 +272,8 @@ int control_execute(struct host *h, const char *line, struct answer *a)
 	if (strlen(line) >= sizeof(copy))
 		return -EINVAL;
 	strcpy(copy, line);
-	for (word = strtok_r(copy, " :=\t\n", &save); word;
-	     word = strtok_r(NULL, " :=\t\n", &save)) {
+	for (word = strtok_r(copy, SEPARATORS, &save); word;
+	     word = strtok_r(NULL, SEPARATORS, &save)) {
 		if (nr == WORDS_MAX)
 			return -EINVAL;
 		o.word[nr++] = word;

@@ -49,11 +49,16 @@ struct memory_layout_config {
 /* memory.c: fills the layout, and the sizes of the host's RAM file. */
 void memory_describe(struct host *h, struct memory_layout_config *layout);
 
+/* memory.c: after boot, what the config wants besides: the CMA area. */
+void memory_set_up(struct host *h);
+
 /* memory.c: tables of the machine's memory. */
 void memory_show_blocks(struct host *h, struct answer *a);
 void memory_show_nodes(struct host *h, struct answer *a);
 void memory_show_zones(struct host *h, struct answer *a);
 void memory_show_buddy(struct host *h, struct answer *a);
+/* owners.c: who holds how many frames. */
+void memory_show_owners(struct host *h, struct answer *a);
 
 /* memory.c: memory that comes and goes, [start, end) in bytes. 0 or -errno. */
 int memory_plug(struct host *h, u64 start, u64 end, unsigned int nid);

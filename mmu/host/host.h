@@ -15,6 +15,7 @@
 
 #include "machine.h"
 #include "mmu/host/comm.h"
+#include "phys/contig.h"
 #include "quire/run.h"
 #include "space/mm.h"
 #include "space/vma.h"
@@ -187,6 +188,7 @@ struct host {
 	unsigned int next_action; /* of the config */
 	u64 actions_done, actions_failed;
 	struct flat *report; /* of report.c */
+	struct cma cma; /* without pages: none */
 	void (*on_sample)(struct host *h);
 };
 

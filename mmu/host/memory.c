@@ -70,10 +70,23 @@ void memory_describe(struct host *h, struct memory_layout_config *layout)
 	p->max_pages = h->ram_max_bytes >> PAGE_SHIFT;
 	p->model = models[t->model];
 	p->movable_pages = t->movable_bytes >> PAGE_SHIFT;
-	p->debug = h->config->page_poison ? PHYS_POISON : 0;
+	p->debug = (h->config->page_poison ? PHYS_POISON : 0) |
+		   (h->config->page_owner ? PHYS_OWNER : 0);
+	p->layout = t->layout == QUIRE_LAYOUT_32 ? LAYOUT_32 : LAYOUT_64;
 	p->ram_content = RAM_ZEROED;
 	describe_cpus(t, layout);
 	describe_distances(t, layout);
+}
+
+void memory_set_up(struct host *h)
+{
+	u64 bytes = h->config->topology.cma_bytes;
+	int err = bytes ? cma_create(&h->cma, &h->machine.phys, "reserved", bytes >> PAGE_SHIFT, 0)
+			: 0;
+
+	if (err)
+		host_fail("--cma: %s",
+			  err == -EINVAL ? "not a multiple of 2M" : "no room for it on node 0");
 }
 
 int memory_plug(struct host *h, u64 start, u64 end, unsigned int nid)

@@ -199,11 +199,12 @@ static void set_knobs(struct host *h, const struct quire_run_config *c)
 	unsigned int i;
 
 	for (i = 0; i < c->nr_knobs; i++) {
-		int err = machine_set_knob(&h->machine, c->knob[i].name, c->knob[i].value);
+		const struct quire_knob *k = &c->knob[i];
+		int err = machine_set_knob(&h->machine, k->name, k->value, k->nr_values);
 
 		if (err)
-			host_fail("--set %s=%llu: %s", c->knob[i].name,
-				  (unsigned long long)c->knob[i].value,
+			host_fail("--set %s=%llu%s: %s", k->name, (unsigned long long)k->value[0],
+				  k->nr_values > 1 ? ",..." : "",
 				  err == -ENOENT ? "no such knob" : "value out of range");
 	}
 }

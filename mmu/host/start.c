@@ -183,6 +183,7 @@ struct host *host_create(const struct quire_run_config *c)
 	if (err)
 		host_fail("a machine with %llu KiB of RAM cannot boot: %s; give it more with --mem",
 			  (unsigned long long)h->ram_bytes >> 10, strerror(-err));
+	memory_set_up(h);
 	h->machine.policy =
 		(struct policy){ (enum policy_mode)c->topology.policy, c->topology.preferred_node };
 	open_events(h);

@@ -138,6 +138,119 @@ def sparse(bench):
     expect(run.counter('pgmigrate_success') > 500, 'hardly a page moved')
 
 
+@check('hotplug-discontig')
+def discontig(bench):
+    """DISCONTIGMEM: a node's hole and a node without memory are filled; no map grows"""
+    path = bench.write('m.toml', 'model = "discontig"\nmax = "256M"\n'
+                                 '[[node]]\nmemory = ["0-64M", "80M-96M"]\n[[node]]\n')
+    program = [bench.compile('pattern'), MIB, '1.5']
+    native = bench.native([*program[:2], '0.3'])
+    run = bench.on_quire(program, 0, 262144, ['--machine', path, *orders(
+        (0, 'add 64M-80M'), (0, 'online 64M-80M'), (0, 'add 128M-192M 1'),
+        (0, 'online 128M-192M'), (10, 'add 96M-112M'), (10, 'add 192M-224M 1'),
+        (700, 'offline 128M-192M'), (700, 'remove 128M-192M'), (710, 'check'),
+        (720, 'add 96M-128M 1'), (720, 'online 96M-128M'), (800, 'offline 64M-80M'),
+        (800, 'remove 64M-80M'), (810, 'check'))], nodes=True)
+    same(native, run)
+    expect_orders(run, 12, 2)
+    text = run.stderr.decode()
+    expect(text.count("a node's map cannot grow") == 2, text)
+    expect([node['total_kb'] for node in run.report['nodes']][1] > 30000, 'node 1 is not there')
+    expect(run.report['ram_kb'] == (80 + 32) * 1024, f'{run.report["ram_kb"]} kB at the end')
+
+
+@check('cma')
+def cma(bench):
+    """an area that the program's pages borrow is had in one piece, kept, and given back"""
+    run = pattern(bench, '1.5', 65536, '--cma', '16M', '--page-poison', '--page-owner', *orders(
+        (300, 'cma_alloc 12M'), (310, 'check'), (320, 'cma_alloc 8M'), (330, 'owners'),
+        (600, 'cma_release 40M-41M'), (700, 'cma_release 40M-41M'), (750, 'cma_release 0-2M'),
+        (900, 'cma_release 41M-52M'), (950, 'cma_alloc 16M'), (960, 'check')))
+    text = run.stderr.decode()
+    expect('40960K-53248K' in text and '40960K-57344K' in text, text)
+    expect_orders(run, 7, 3)
+    expect('    3072 pages  taken from the CMA area' in text, text)
+    expect(' (pattern)' in text and 'slab vm_area_struct' in text, text)
+    expect('allocated via order 0, mask' in text and 'GFP_HIGHUSER_MOVABLE' in text, text)
+    expect(run.counter('cma_alloc_success') == 3072 + 4096, 'cma_alloc_success')
+    expect(run.counter('cma_alloc_fail') == 2048, 'cma_alloc_fail')
+    expect(run.counter('pgmigrate_success') > 1000, 'hardly a page moved')
+    plain = bench.launch([bench.quire, 'run', '--mem', '64M', '--cma', '15M', '--', '/bin/true'])
+    expect_status(plain, 125)
+    expect('not a multiple of 2M' in plain.stderr.decode(), plain.stderr.decode())
+
+
+def zones(text):
+    """What `zoneinfo` says: for each zone a dictionary of its numbers."""
+    found = {}
+    for line in text.splitlines():
+        words = line.split()
+        if line.startswith('Node '):
+            zone = found.setdefault(words[3], {})
+        elif line.startswith('  ') and words[-1].isdigit():
+            zone[words[-2]] = int(words[-1])
+        elif 'protection' in line:
+            zone['protection'] = [int(n) for n in line.partition('(')[2][:-1].split(',')]
+    return found
+
+
+@check('knobs')
+def knobs(bench):
+    """the knobs of the frames, at the start and while a program runs: effects, ranges, EINVAL"""
+    flags = ['--set', 'min_free_kbytes=4096', '--set', 'watermark_scale_factor=100',
+             '--set', 'lowmem_reserve_ratio=64,128', '--set', 'percpu_pagelist_high_fraction=8']
+    good = ('min_free_kbytes 2048', 'watermark_scale_factor 3000', 'watermark_boost_factor 0',
+            'lowmem_reserve_ratio 32 0 16 1', 'lowmem_reserve_ratio=100', 'extfrag_threshold 1000',
+            'extfrag_threshold 0', 'compaction_proactiveness 100', 'compaction_proactiveness 0',
+            'percpu_pagelist_high_fraction 0', 'percpu_pagelist_high_fraction 100')
+    bad = ('min_free_kbytes -1', 'min_free_kbytes 1000000', 'watermark_scale_factor 0',
+           'watermark_scale_factor 3001', 'watermark_boost_factor 4294967296',
+           'lowmem_reserve_ratio 1 2 3 4 5', 'lowmem_reserve_ratio many', 'extfrag_threshold 1001',
+           'compaction_proactiveness 101', 'percpu_pagelist_high_fraction 7', 'swappiness 10 20',
+           'swappiness 201')
+    run = pattern(bench, '1', 98304, *flags, *orders(
+        (0, 'zoneinfo'), *((200 + 10 * i, f'set {what}') for i, what in enumerate(good)),
+        (400, 'zoneinfo'), (400, 'set no_such_knob 1'), *((410, f'set {what}') for what in bad)))
+    expect_orders(run, len(good) + 2, len(bad) + 1)
+    text = run.stderr.decode()
+    expect(text.count('Invalid argument') == len(bad), text)
+    before, after = (zones(part) for part in text.split('zoneinfo\n')[1:])
+    normal = before['DMA32']
+    expect(abs(before['DMA']['min'] + normal['min'] - 1024) <= 1, f'{before}')
+    expect(normal['low'] - normal['min'] == normal['managed'] // 100 or
+           normal['low'] - normal['min'] == normal['min'] // 4, f'{before}')
+    expect(before['DMA']['protection'][1] == normal['managed'] // 64, f'{before}')
+    normal = after['DMA32']
+    expect(abs(after['DMA']['min'] + normal['min'] - 512) <= 1, f'{after}')
+    expect(normal['low'] - normal['min'] == normal['managed'] * 3 // 10, f'{after}')
+    expect(after['DMA']['protection'][1] == normal['managed'] // 100, f'{after}')
+    for flag in ('watermark_scale_factor=0', 'extfrag_threshold=1001', 'min_free_kbytes=x',
+                 'lowmem_reserve_ratio=1,2,3,4,5,6', 'percpu_pagelist_high_fraction=1'):
+        refused_run = bench.launch([bench.quire, 'run', '--set', flag, '--', '/bin/true'])
+        expect_status(refused_run, 125)
+
+
+@check('layout-32')
+def layout_32(bench):
+    """a 32-bit machine: programs get HighMem first, and what is the kernel's lies below 896M"""
+    run = bench.on_quire([bench.compile('hog'), '150'], 1126400, 0, [
+        '--layout', '32', *orders((0, 'zoneinfo'), (0, 'offline 896M-1100M'),
+                                  (0, 'online 896M-1100M'), (1, 'check'))])
+    expect_status(run, 0)
+    expect_orders(run, 4)
+    found = zones(run.stderr.decode())
+    expect(list(found) == ['DMA', 'Normal', 'HighMem'], f'{found}')
+    expect(found['DMA']['present'] == 4096 and found['Normal']['present'] == 880 * 256 and
+           found['HighMem']['present'] == 204 * 256, f'{found}')
+    expect(found['HighMem']['managed'] == 204 * 256, f'the kernel has HighMem: {found}')
+    expect(found['Normal']['managed'] < 880 * 256, f'the map of all frames is not in {found}')
+    high, low = run.counter('pgalloc_high'), run.counter('pgalloc_normal')
+    expect(high > 38400, f'only {high} pages of HighMem were used')
+    expect(50 < low < 3000, f'{low} pages of Normal were used')
+    bad = bench.launch([bench.quire, 'run', '--layout', '16', '--', '/bin/true'])
+    expect_status(bad, 125)
+
+
 @check('compact-direct')
 def direct(bench):
     """a block of 2 MiB is wanted on a full machine whose free memory is scattered"""

@@ -18,6 +18,7 @@
 #include "report.h"
 #include "slab.h"
 #include "span.h"
+#include "stats.h"
 #include "tune.h"
 #include "units.h"
 
@@ -124,6 +125,8 @@ static void *place_block(size_t bytes, size_t align, bool *zeroed)
 	*zeroed = false;
 	if (class < CLASS_COUNT)
 		block = small_take(class);
+	if (block && unlikely(tune.counts))
+		stats_asked(class, bytes);
 	return block ? block : big_take(bytes, align, SPAN_TIGHT, zeroed);
 }
 
@@ -165,7 +168,7 @@ void *block_pop(size_t bytes)
 	m = &magazines[class_of(bytes) + 1];
 	if (!magazine_count(t, m))
 		return NULL;
-	if (heap.route == ROUTE_FREE_FAST) {
+	if (tune.sample_bytes) {
 		if (t->sample_left <= (int64_t)bytes)
 			return NULL;
 		t->sample_left -= (int64_t)bytes;
@@ -173,6 +176,8 @@ void *block_pop(size_t bytes)
 	block = *--m->top;
 	if (unlikely(!unmark(block)))
 		report_written(block);
+	if (unlikely(tune.counts))
+		stats_asked(class_of(bytes), bytes);
 	return block;
 }
 

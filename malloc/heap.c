@@ -153,7 +153,7 @@ void heap_route(enum heap_route route)
 {
 	heap.route = route;
 	heap_quick = route == ROUTE_FAST ? QUICK_MAX + 1 : 0;
-	heap_counted = route == ROUTE_FREE_FAST ? QUICK_MAX + 1 : 0;
+	heap_counted = route == ROUTE_FREE_FAST && !tune.counts ? QUICK_MAX + 1 : 0;
 	if (route == ROUTE_SLOW)
 		heap_unit_limit = 0;
 	else

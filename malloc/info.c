@@ -73,18 +73,17 @@ struct mallinfo mallinfo(void)
 	};
 }
 
-/* `pad` bytes at the top may stay; we return everything that is free, as glibc does below it. */
+/* `pad` bytes stay at the top of the page runs; below it everything goes, as with glibc. */
 public
 int malloc_trim(size_t pad)
 {
 	uint64_t before;
 
-	(void)pad;
 	if (!block_setup())
 		return 0;
 	before = units.purged_bytes + spans.purged_bytes + sweep_bytes;
 	cache_flush_mine();
-	reap_all();
+	reap_all(pad);
 	return units.purged_bytes + spans.purged_bytes + sweep_bytes != before;
 }
 

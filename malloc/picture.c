@@ -4,7 +4,8 @@
  * How     The slab zone first, then the page runs. A slab's page is blue, the fuller the darker;
  *         a page of a slab without a live block is orange: free memory that a neighbour pins.
  *         Runs are green; free and resident grey; free and returned white. Neighbours of one
- *         colour become one rectangle.
+ *         colour become one rectangle. Below, a bar per block size: what is asked for, what is
+ *         slack inside blocks (internal fragmentation), what is free between them (external).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,6 +19,8 @@
 #define CELL	  4
 #define ROWS_MOST 2048 /* 2 GiB of each zone are drawn */
 #define HEAD	  60
+#define BAR	  16 /* height of a bar with its text */
+#define BAR_WIDTH 400
 
 enum shade { RETURNED, RESIDENT, PINNED, QUARTER, HALF, THREE, FULL, RUN };
 
@@ -36,6 +39,7 @@ static const char *const meaning[] = {
 };
 
 static struct out o;
+static struct stats now;
 
 static unsigned free_blocks(const struct slab *s, unsigned from, unsigned to)
 {
@@ -138,21 +142,62 @@ static void legend(void)
 			  4 + (i - 1) * 150, fill[i], 18 + (i - 1) * 150, meaning[i]);
 }
 
+static void bar(const struct class_stats *cs, unsigned class, size_t y)
+{
+	unsigned idle = stats_idle(cs) * BAR_WIDTH / 100;
+	unsigned slack = (BAR_WIDTH - idle) * stats_slack(cs, class) / 100;
+	unsigned asked = BAR_WIDTH - idle - slack;
+
+	out_print(&o, "<text x=\"4\" y=\"%zu\">%u bytes</text>\n", y + 12, class_info[class].bytes);
+	out_print(&o,
+		  "<rect x=\"90\" y=\"%zu\" width=\"%u\" height=\"12\" fill=\"%s\"/>"
+		  "<rect x=\"%u\" y=\"%zu\" width=\"%u\" height=\"12\" fill=\"%s\"/>"
+		  "<rect x=\"%u\" y=\"%zu\" width=\"%u\" height=\"12\" fill=\"%s\"/>\n",
+		  y, asked, fill[FULL], 90 + asked, y, slack, fill[PINNED], 90 + asked + slack, y,
+		  idle, fill[RESIDENT]);
+	out_print(&o, "<text x=\"%u\" y=\"%zu\">%zu used of %zu, %u%% idle, %u%% slack</text>\n",
+		  100 + BAR_WIDTH, y + 12, cs->used, cs->slots, stats_idle(cs),
+		  stats_slack(cs, class));
+}
+
+static void bars(size_t y)
+{
+	out_print(&o,
+		  "<text x=\"4\" y=\"%zu\">Block sizes: asked for (blue), slack inside blocks "
+		  "(orange), free (grey)</text>\n",
+		  y);
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		if (now.class[c].slabs)
+			bar(&now.class[c], c, y += BAR);
+}
+
+static size_t bars_height(void)
+{
+	size_t height = 2 * BAR;
+
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		height += now.class[c].slabs ? BAR : 0;
+	return height;
+}
+
 void picture_write(const char *path)
 {
-	size_t unit_pages = (size_t)units_top() * UNIT_PAGES, run_pages = spans.top, below;
+	size_t unit_pages = (size_t)units_top() * UNIT_PAGES, run_pages = spans.top, below, end;
 
 	if (unit_pages > (size_t)ROWS_MOST * ROW_PAGES)
 		unit_pages = (size_t)ROWS_MOST * ROW_PAGES;
 	if (run_pages > (size_t)ROWS_MOST * ROW_PAGES)
 		run_pages = (size_t)ROWS_MOST * ROW_PAGES;
 	below = HEAD + (unit_pages + ROW_PAGES - 1) / ROW_PAGES * CELL + 4 * CELL;
+	end = below + (run_pages / ROW_PAGES + 2) * CELL + BAR;
+	stats_take(&now);
 	out_path(&o, path);
 	out_print(&o, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%zu\">\n",
-		  ROW_PAGES * CELL + 40, below + (run_pages / ROW_PAGES + 2) * CELL);
+		  ROW_PAGES * CELL + 40, end + bars_height());
 	legend();
 	draw_units(unit_pages, HEAD);
 	draw_runs(run_pages, (unsigned)below);
+	bars(end);
 	out_text(&o, "</svg>\n");
 	out_close(&o);
 }

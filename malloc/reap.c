@@ -125,11 +125,11 @@ void reap_forked(void)
 	atomic_store(&reap_lock.state, 0);
 }
 
-void reap_all(void)
+void reap_all(size_t pad)
 {
 	lock_take(&reap_lock);
 	units_purge(UINT32_MAX);
-	span_purge(UINT32_MAX);
+	span_trim(pages_for(pad < PTRDIFF_MAX ? pad : PTRDIFF_MAX));
 	slab_sweep(UINT32_MAX);
 	lock_give(&reap_lock);
 }

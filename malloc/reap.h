@@ -23,7 +23,7 @@ hidden extern uint32_t reap_ticks;
 extern struct lock reap_lock; /* held during a tick, outside all others */
 void reap_start(size_t dirty_bytes);
 void reap_forked(void); /* in the child: there is no reaper */
-void reap_all(void); /* now, whatever its age; malloc_trim() */
+void reap_all(size_t pad); /* now, whatever its age, but `pad` at the top; malloc_trim() */
 
 static inline uint32_t reap_now(void)
 {

@@ -390,7 +390,7 @@ static size_t purge_run(size_t page)
 	return page + tag_at(page)->pages;
 }
 
-void span_purge(uint32_t older_than)
+static void purge_all(uint32_t older_than, size_t keep_top_pages)
 {
 	size_t page = 0;
 
@@ -398,11 +398,52 @@ void span_purge(uint32_t older_than)
 	zone_purge_tail(&heap.pages, (size_t)spans.top << PAGE_SHIFT, older_than);
 	while (page < spans.top && spans.dirty_pages) {
 		struct tag *t = tag_at(page);
+		bool kept = page + t->pages == spans.top && t->pages <= keep_top_pages;
 
-		if (t->state == SPAN_FREE && t->dirty && stamp_of(page) < older_than)
+		if (t->state == SPAN_FREE && t->dirty && stamp_of(page) < older_than && !kept)
 			page = purge_run(page);
 		else
 			page += t->pages;
 	}
 	lock_give(&spans.lock);
+}
+
+void span_purge(uint32_t older_than)
+{
+	purge_all(older_than, 0);
+}
+
+/* locked: spans. The top comes down, as a break would; what lies above it is as good as new. */
+static void lower_top(size_t keep_pages)
+{
+	size_t pages, page;
+	bool dirty;
+	uint32_t stamp;
+
+	if (!spans.top || tag_at(spans.top - 1)->state != SPAN_FREE)
+		return;
+	pages = tag_at(spans.top - 1)->pages;
+	page = spans.top - pages;
+	if (pages <= keep_pages)
+		return;
+	dirty = tag_at(page)->dirty;
+	stamp = stamp_of(page);
+	bin_remove(page);
+	tag_at(spans.top - 1)->state = SPAN_NONE;
+	spans.top = (uint32_t)(page + keep_pages);
+	if (dirty) {
+		os_purge(page_start(spans.top), (pages - keep_pages) << PAGE_SHIFT);
+		spans.purged_bytes += (pages - keep_pages) << PAGE_SHIFT;
+	}
+	tag_at(page)->first = 0;
+	if (keep_pages)
+		free_run(page, keep_pages, dirty, stamp);
+}
+
+void span_trim(size_t keep_pages)
+{
+	lock_take(&spans.lock);
+	lower_top(keep_pages);
+	lock_give(&spans.lock);
+	purge_all(UINT32_MAX, keep_pages);
 }

@@ -58,6 +58,7 @@ bool span_was_freed(const void *block);
 must_use bool span_grow(void *block, size_t pages);
 void span_shrink(void *block, size_t pages);
 void span_purge(uint32_t older_than);
+void span_trim(size_t keep_pages); /* now; of the free run at the top so much stays */
 size_t span_top_free(void); /* bytes free at the end, dirty */
 
 static inline struct tag *tag_at(size_t page)

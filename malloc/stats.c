@@ -9,11 +9,40 @@
 #include "slab.h"
 #include "span.h"
 #include "sweep.h"
+#include "tune.h"
 #include "units.h"
 
 #include <string.h>
 
-/* Its thread may be at work: between two of its stores the pointers make no sense. */
+/*
+ * What programs ask for within a class. Not kept by block: a block in use is taken to be like the
+ * requests of its class so far.
+ */
+static struct {
+	uint64_t requests, bytes;
+} asked[CLASS_COUNT];
+
+void stats_asked(unsigned class, size_t bytes)
+{
+	__atomic_fetch_add(&asked[class].requests, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&asked[class].bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* Internal fragmentation: the part of a block that nobody asked for. */
+unsigned stats_slack(const struct class_stats *cs, unsigned class)
+{
+	uint64_t given = cs->requests * class_info[class].bytes;
+
+	return given > cs->asked_bytes ? (unsigned)(100 * (given - cs->asked_bytes) / given) : 0;
+}
+
+/* External fragmentation: the part of the slabs' blocks that is not in use. */
+unsigned stats_idle(const struct class_stats *cs)
+{
+	return cs->slots ? (unsigned)(100 * (cs->slots - cs->used) / cs->slots) : 0;
+}
+
+/* Its thread may be: between two of its stores the pointers make no sense. */
 static size_t seen_count(struct cache *t, unsigned class)
 {
 	size_t n = magazine_count(t, &t->magazine[class + 1]);
@@ -47,6 +76,9 @@ static void count_class(struct stats *s, unsigned c)
 	cs->slots = cs->slabs * class_info[c].per_slab;
 	idle = cs->free + cs->cached;
 	cs->used = cs->slots > idle ? cs->slots - idle : 0;
+	cs->requests = relaxed(asked[c].requests);
+	cs->asked_bytes = relaxed(asked[c].bytes);
+	s->small_slack += cs->used * bytes * stats_slack(cs, c) / 100;
 	s->small_used += cs->used * bytes;
 	s->small_cached += cs->cached * bytes;
 	s->small_free += cs->free * bytes;
@@ -94,14 +126,15 @@ void stats_take(struct stats *s)
 
 static void print_class(struct out *o, const struct class_stats *cs, unsigned c)
 {
-	size_t slots = cs->slots ? cs->slots : 1;
-
 	if (!cs->slabs)
 		return;
-	out_print(o, "%7u %7zu %9zu %9zu %7zu %9zu %6zu%% %10lu %10lu\n", class_info[c].bytes,
-		  cs->slabs, cs->slots, cs->used, cs->cached, cs->free,
-		  100 * (cs->slots - cs->used) / slots, (unsigned long)cs->refills,
-		  (unsigned long)cs->flushes);
+	out_print(o, "%7u %7zu %9zu %9zu %7zu %9zu %6u%% ", class_info[c].bytes, cs->slabs,
+		  cs->slots, cs->used, cs->cached, cs->free, stats_idle(cs));
+	if (cs->requests)
+		out_print(o, "%6u%% ", stats_slack(cs, c));
+	else
+		out_text(o, "      - ");
+	out_print(o, "%10lu %10lu\n", (unsigned long)cs->refills, (unsigned long)cs->flushes);
 }
 
 void stats_print(struct out *o, const struct stats *s)
@@ -125,8 +158,11 @@ void stats_print(struct out *o, const struct stats *s)
 		  s->span_dirty >> 10);
 	out_print(o, "  descriptors %zu KiB opened; %lu KiB returned to the kernel so far\n",
 		  s->meta_bytes >> 10, (unsigned long)(s->returned_bytes >> 10));
-	out_text(o, "  class   slabs    blocks      used  cached      free   idle    refills    "
-		    "flushes\n");
+	if (tune.counts)
+		out_print(o, "  of the small blocks in use, %zu KiB were not asked for\n",
+			  s->small_slack >> 10);
+	out_text(o, "  class   slabs    blocks      used  cached      free   idle   slack    "
+		    "refills    flushes\n");
 	for (unsigned c = 0; c < CLASS_COUNT; c++)
 		print_class(o, &s->class[c], c);
 }

@@ -16,11 +16,13 @@
 struct class_stats {
 	size_t slabs, slots, used, cached, free; /* blocks; cached: in threads' magazines */
 	uint64_t refills, flushes;
+	uint64_t requests, asked_bytes; /* since the start, if they are counted */
 };
 
 struct stats {
 	struct class_stats class[CLASS_COUNT];
 	size_t small_used, small_cached, small_free, small_tail; /* bytes */
+	size_t small_slack; /* of the used ones */
 	size_t span_blocks, span_used, span_free, span_dirty;
 	size_t large_blocks, large_bytes, large_most;
 	size_t unit_bytes, unit_dirty, unit_clean; /* opened by use; free of each kind */
@@ -31,6 +33,9 @@ struct stats {
 	size_t live_bytes; /* all that the program holds */
 };
 
+void stats_asked(unsigned class, size_t bytes); /* one request; if tune.counts */
+unsigned stats_slack(const struct class_stats *cs, unsigned class); /* percent */
+unsigned stats_idle(const struct class_stats *cs); /* percent */
 void stats_take(struct stats *s);
 void stats_print(struct out *o, const struct stats *s);
 void stats_print_xml(struct out *o, const struct stats *s);

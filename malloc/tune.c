@@ -146,6 +146,7 @@ static void settle(size_t threshold, size_t trim)
 	if ((tune.leaks || *tune.profile) && !tune.sample_bytes)
 		tune.sample_bytes = (size_t)512 << 10;
 	tune.watched = tune.hardened || tune.sample_bytes;
+	tune.counts = tune.stats_at_exit || tune.signal || *tune.picture;
 }
 
 static const char *setting_text(void)
@@ -179,7 +180,7 @@ int tune_route(void)
 {
 	if (tune.perturb || tune.hardened)
 		return ROUTE_SLOW;
-	return tune.sample_bytes ? ROUTE_FREE_FAST : ROUTE_FAST;
+	return tune.sample_bytes || tune.counts ? ROUTE_FREE_FAST : ROUTE_FAST;
 }
 
 static int set_size(size_t *to, int value)

@@ -33,6 +33,7 @@ struct tune {
 	bool watched; /* hardened or sampling: block.c must look */
 	bool leaks;
 	bool stats_at_exit;
+	bool counts; /* requests by size: stats_asked() */
 	int signal; /* writes a report; 0: none */
 	char report[128]; /* path of reports; empty: standard error */
 	char profile[128];

@@ -3,7 +3,7 @@
  *
  * How     Plain malloc and free, no allocator is named here; every block is written to. Sizes
  *         and orders come from a fixed generator, so each allocator gets the same requests.
- * Use     malloc-load NAME [repetitions]; bench.py runs all of them.
+ * Use     malloc-load NAME [repetitions]; bench/malloc/run runs all of them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -373,6 +373,13 @@ static void remains(size_t rounds)
 	       after / KIB, (double)after / (double)live);
 }
 
+/* A program that allocates once: what it costs to have an allocator. */
+static void once(size_t rounds)
+{
+	for (size_t i = 0; i < rounds; i++)
+		free(block(100));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(size_t rounds);
@@ -381,6 +388,7 @@ static const struct {
 	{ "churn", churn },	  { "trees", trees },	  { "handover", handover },
 	{ "servers", servers },	  { "growth", growth },	  { "middle", middle },
 	{ "large", large },	  { "phases", phases },	  { "remains", remains },
+	{ "once", once },
 };
 
 int main(int argc, char **argv)

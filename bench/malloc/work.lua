@@ -1,7 +1,7 @@
 -- work.lua - tables and strings, built and dropped.
 -- SPDX-License-Identifier: MIT
 local total = 0
-for round = 1, 6 do
+for round = 1, 3 do
 	local t = {}
 	for i = 1, 120000 do
 		t[i] = { name = "item" .. i, value = i * round, list = { i, i + 1, i + 2 } }

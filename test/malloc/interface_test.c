@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "malloc/check.h"
 #include "malloc/heap.h"
 #include "malloc/malloc.h"
 
@@ -222,6 +223,31 @@ static void test_trim(void **state)
 	assert_int_equal(mallinfo2().keepcost, 0);
 }
 
+/* Far from the reaper's age: what stays at the top is what was asked for. */
+static void test_trim_pad(void **state)
+{
+	static void *held[100];
+	size_t arena;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		held[i] = memset(malloc(60000), 1, 60000);
+	for (int i = 0; i < 100; i++)
+		free(held[i]);
+	assert_int_equal(malloc_trim((size_t)1 << 20), 1);
+	arena = mallinfo2().arena;
+	assert_in_range(mallinfo2().keepcost, (size_t)1 << 20, (size_t)1 << 20);
+	assert_int_equal(malloc_trim((size_t)1 << 20), 0);
+	assert_int_equal(malloc_trim(0), 1);
+	assert_int_equal(mallinfo2().keepcost, 0);
+	assert_int_equal(mallinfo2().arena, arena - ((size_t)1 << 20));
+	assert_null(heap_check());
+	held[0] = calloc(1, (size_t)2 << 20);
+	for (size_t i = 0; i < (size_t)2 << 20; i++)
+		assert_int_equal(((char *)held[0])[i], 0);
+	free(held[0]);
+}
+
 static void *cached_by_a_thread(void *arg)
 {
 	size_t *cached = arg;
@@ -330,9 +356,9 @@ int main(void)
 		cmocka_unit_test(test_posix_memalign), cmocka_unit_test(test_memalign_refuses),
 		cmocka_unit_test(test_realloc_keeps),  cmocka_unit_test(test_calloc_is_zero),
 		cmocka_unit_test(test_mallinfo),       cmocka_unit_test(test_trim),
-		cmocka_unit_test(test_arena_max),      cmocka_unit_test(test_top_pad),
-		cmocka_unit_test(test_perturb),	       cmocka_unit_test(test_info_is_xml),
-		cmocka_unit_test(test_operators),
+		cmocka_unit_test(test_trim_pad),       cmocka_unit_test(test_arena_max),
+		cmocka_unit_test(test_top_pad),	       cmocka_unit_test(test_perturb),
+		cmocka_unit_test(test_info_is_xml),    cmocka_unit_test(test_operators),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static bool image_changed(struct proc *p)
 
 static void begin_takeover(struct proc *p, const struct deferred *n, struct space *s)
 {
-	int err = takeover_begin(p, n->id, n->pid, s);
+	int err = takeover_begin(p, n, s);
 
 	if (!err)
 		return;

@@ -93,10 +93,10 @@ struct proc {
 	bool own_affinity; /* it chose its CPUs itself */
 	enum takeover takeover;
 	struct space *incoming; /* being set up for it */
-	u64 stub_pc, stub_nr;
+	u64 stub_pc;
 	u8 stub_saved[128];
 	unsigned int stub_len;
-	pid_t stub_tid;
+	int stub_mem; /* the stub's memory, until it is undone; or -1 */
 	struct list_head hash;
 	struct list_head tids;
 };
@@ -162,6 +162,7 @@ struct host {
 	struct space *forked; /* parent of a fork that is done on the host and not settled yet */
 	struct space *newborn; /* child of a fork that has no process and no agent yet */
 	struct space *replacing; /* its agent is still putting other frames in place of old ones */
+	bool traced; /* somebody has begun to trace */
 	struct deferred *later; /* calls that wait for a fork */
 	unsigned int nr_later, max_later;
 	struct peeked peeked[PEEKED_MAX]; /* the oldest first */
@@ -278,7 +279,7 @@ bool enter_process(struct proc *p, const struct deferred *n);
 
 /* takeover.c */
 /* Diverts the thread into the agent's code; answers the notification. 0 or -errno. */
-int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming);
+int takeover_begin(struct proc *p, const struct deferred *n, struct space *incoming);
 /* The diverted thread has reached the gate. */
 /* image.c: the memory of the process's new image becomes `s`. */
 int image_adopt(struct proc *p, struct space *s);
@@ -297,8 +298,10 @@ bool proc_same_vm(pid_t a, pid_t b);
 int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer);
 /* The stack pointer of a thread in a system call, or 0. */
 vaddr_t proc_stack_pointer(pid_t tid);
-/* Number, stack pointer and program counter of a thread's system call. 0 or -ESRCH. */
-int proc_syscall(pid_t tid, u64 *nr, u64 *sp, u64 *pc);
+/* The memory's owner: its name and id. */
+void proc_name(const struct proc *p, struct mm *mm);
+/* The stub is undone, or the process has ended. */
+void proc_end_stub(struct proc *p);
 void proc_read_limits(struct proc *p);
 void proc_refresh(struct mm *mm);
 void proc_kill(struct mm *mm, const char *why);

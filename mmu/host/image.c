@@ -43,6 +43,7 @@ struct host_area {
 	u32 prot;
 	bool shared;
 	u64 offset, inode;
+	unsigned int major, minor; /* of the device, as the host's kernel names it */
 	char name[256];
 };
 
@@ -60,6 +61,8 @@ static bool parse_area(const char *line, struct host_area *a)
 				 .end = end,
 				 .offset = offset,
 				 .inode = inode,
+				 .major = major,
+				 .minor = minor,
 				 .shared = perm[3] == 's',
 				 .name = "" };
 	sscanf(line, "%*s %*s %*s %*s %*s %255[^\n]", a->name);
@@ -106,20 +109,40 @@ static int carry_pages(struct space *s, pid_t pid, const struct host_area *a, in
 	return 0;
 }
 
-static struct mapping *area_mapping(struct space *s, pid_t pid, const struct host_area *a)
+/* The image while it is read. */
+struct adoption {
+	int pagemap;
+	struct host_area area; /* the last one of a file, and its mapping, with a use; or NULL */
+	struct mapping *mapping;
+};
+
+static bool same_file(const struct host_area *a, const struct host_area *b)
+{
+	return a->inode == b->inode && a->major == b->major && a->minor == b->minor;
+}
+
+/* The areas of a file follow each other: it is looked up once. `last` is taken over. */
+static struct mapping *area_mapping(struct space *s, pid_t pid, const struct host_area *a,
+				    struct adoption *last)
 {
 	char path[128];
 	int fd;
 
+	if (last->mapping && same_file(a, &last->area))
+		return last->mapping;
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid,
 		 (unsigned long long)a->start, (unsigned long long)a->end);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	return file_mapping(&s->host->machine, fd, a->name);
+	if (last->mapping)
+		mapping_put(last->mapping);
+	last->area = *a;
+	last->mapping = file_mapping(&s->host->machine, fd, a->name);
+	return last->mapping;
 }
 
-static int adopt_area(struct space *s, pid_t pid, const struct host_area *a, int pagemap)
+static int adopt_area(struct space *s, pid_t pid, const struct host_area *a, struct adoption *last)
 {
 	bool stack = !strcmp(a->name, "[stack]");
 	struct map_request req = { .addr = a->start,
@@ -132,16 +155,14 @@ static int adopt_area(struct space *s, pid_t pid, const struct host_area *a, int
 	s64 r;
 
 	if (a->inode) {
-		req.mapping = area_mapping(s, pid, a);
+		req.mapping = area_mapping(s, pid, a, last);
 		if (!req.mapping)
 			return -ENOMEM;
 	}
 	r = call_mmap(s->mm, &req);
-	if (req.mapping)
-		mapping_put(req.mapping);
 	if (stack)
 		s->mm->start_stack = a->end;
-	return r < 0 ? (int)r : carry_pages(s, pid, a, pagemap);
+	return r < 0 ? (int)r : carry_pages(s, pid, a, last->pagemap);
 }
 
 #define NATIVE_MAX 16
@@ -221,15 +242,16 @@ static int read_image(struct image *im, pid_t pid)
 static int adopt_image(struct space *s, pid_t pid, struct layout *l)
 {
 	char path[64], line[512];
+	struct adoption now = { 0 };
 	struct host_area area;
-	int pagemap, err = 0;
 	FILE *maps;
+	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	now.pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	maps = fopen(path, "re");
-	if (!maps || pagemap < 0)
+	if (!maps || now.pagemap < 0)
 		err = -errno;
 	while (!err && fgets(line, sizeof(line), maps)) {
 		if (!parse_area(line, &area))
@@ -240,12 +262,14 @@ static int adopt_image(struct space *s, pid_t pid, struct layout *l)
 		}
 		note_area(l, &area);
 		if (strcmp(area.name, "[heap]"))
-			err = adopt_area(s, pid, &area, pagemap);
+			err = adopt_area(s, pid, &area, &now);
 	}
 	if (maps)
 		fclose(maps);
-	if (pagemap >= 0)
-		close(pagemap);
+	if (now.pagemap >= 0)
+		close(now.pagemap);
+	if (now.mapping)
+		mapping_put(now.mapping);
 	return err;
 }
 
@@ -311,7 +335,6 @@ static void move_strings(struct space *s, const struct image *im, u64 by)
 	memcpy((u8 *)s->comm + offset - sizeof(struct comm_command), &map, sizeof(map));
 	agent_post(s, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP,
 		   AGENT_COMM + offset - sizeof(struct comm_command), sizeof(map), 0, 0);
-	(void)agent_run(s);
 }
 
 /*
@@ -334,10 +357,10 @@ static void keep_strings(struct space *s, pid_t pid, const struct image *im)
 	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)local.iov_len) {
 		agent_post(s, SYS_mmap, AGENT_STRINGS, high - low, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (u64)-1, 0);
+		move_strings(s, im, AGENT_STRINGS - low);
 		(void)agent_run(s);
 		remote.iov_base = (void *)(AGENT_STRINGS + (im->arg_start - low));
 		(void)process_vm_writev(pid, &local, 1, &remote, 1, 0);
-		move_strings(s, im, AGENT_STRINGS - low);
 	}
 	free(copy);
 }

@@ -122,7 +122,7 @@ void peek_new_image(struct proc *p)
 {
 	pid_t tgid, ppid, tracer;
 
-	if (proc_status(p->pid, &tgid, &ppid, &tracer) == 0 && tracer)
+	if (p->host->traced && proc_status(p->pid, &tgid, &ppid, &tracer) == 0 && tracer)
 		hold_image(p);
 }
 
@@ -132,6 +132,9 @@ void peek_prepare(struct host *h, struct proc *caller, const struct deferred *n)
 
 	switch (n->nr) {
 	case SYS_ptrace:
+		h->traced = true;
+		if (a[0] == PTRACE_TRACEME)
+			break;
 		if (a[0] == PTRACE_ATTACH || a[0] == PTRACE_SEIZE)
 			hold_image(proc_of(h, (pid_t)a[1]));
 		else

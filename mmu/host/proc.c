@@ -36,28 +36,34 @@ bool proc_same_vm(pid_t a, pid_t b)
 
 int proc_status(pid_t tid, pid_t *tgid, pid_t *ppid, pid_t *tracer)
 {
-	char path[64], line[128];
-	FILE *f;
+	static const struct {
+		const char *key;
+		size_t len;
+	} keys[] = { { "\nTgid:", 6 }, { "\nPPid:", 6 }, { "\nTracerPid:", 11 } };
+	pid_t *values[] = { tgid, ppid, tracer };
+	char path[64], text[1024];
+	unsigned int i;
+	ssize_t n;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	*tgid = *ppid = *tracer = 0;
-	while (fgets(line, sizeof(line), f)) {
-		sscanf(line, "Tgid: %d", tgid);
-		sscanf(line, "PPid: %d", ppid);
-		if (sscanf(line, "TracerPid: %d", tracer) == 1)
-			break;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (i = 0; i < array_size(keys); i++) {
+		const char *at = strstr(text, keys[i].key);
+
+		*values[i] = at ? atoi(at + keys[i].len) : 0;
 	}
-	fclose(f);
 	return *tgid ? 0 : -ESRCH;
 }
 
-int proc_syscall(pid_t tid, u64 *nr, u64 *sp, u64 *pc)
+vaddr_t proc_stack_pointer(pid_t tid)
 {
-	unsigned long long n, s, p;
 	char path[64], text[256] = "";
+	unsigned long long sp;
 	ssize_t got;
 	int fd;
 
@@ -66,19 +72,9 @@ int proc_syscall(pid_t tid, u64 *nr, u64 *sp, u64 *pc)
 	got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 	if (fd >= 0)
 		close(fd);
-	if (got <= 0 || sscanf(text, "%llu %*x %*x %*x %*x %*x %*x %llx %llx", &n, &s, &p) != 3)
-		return -ESRCH;
-	*nr = n;
-	*sp = s;
-	*pc = p;
-	return 0;
-}
-
-vaddr_t proc_stack_pointer(pid_t tid)
-{
-	u64 nr, sp, pc;
-
-	return proc_syscall(tid, &nr, &sp, &pc) < 0 ? 0 : sp;
+	if (got <= 0 || sscanf(text, "%*u %*x %*x %*x %*x %*x %*x %llx", &sp) != 1)
+		return 0;
+	return sp;
 }
 
 struct proc *proc_find(struct host *h, pid_t pid)
@@ -100,6 +96,7 @@ static struct proc *proc_new(struct host *h, pid_t pid)
 		host_fail("out of host memory");
 	p->host = h;
 	p->pid = pid;
+	p->stub_mem = -1;
 	p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	list_init(&p->tids);
 	list_add(&p->hash, bucket(h->proc_hash, pid));
@@ -111,7 +108,7 @@ static struct proc *proc_new(struct host *h, pid_t pid)
 	return p;
 }
 
-static void name_mm(struct proc *p, struct mm *mm)
+void proc_name(const struct proc *p, struct mm *mm)
 {
 	char path[64], comm[32] = "";
 	ssize_t n;
@@ -144,7 +141,7 @@ static void adopt(struct proc *p, pid_t parent_pid)
 	p->space = h->newborn;
 	p->space->users++;
 	p->space->parent = NULL;
-	name_mm(p, p->space->mm);
+	proc_name(p, p->space->mm);
 }
 
 static struct tid *find_tid(struct host *h, pid_t tid)
@@ -204,11 +201,19 @@ void proc_drop_space(struct proc *p)
 		space_destroy(s);
 }
 
+void proc_end_stub(struct proc *p)
+{
+	if (p->stub_mem >= 0)
+		close(p->stub_mem);
+	p->stub_mem = -1;
+}
+
 void proc_exit(struct proc *p)
 {
 	struct host *h = p->host;
 	struct tid *t, *after;
 
+	proc_end_stub(p);
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	list_for_each_entry_safe(t, after, &p->tids, struct tid, proc_link)

@@ -80,21 +80,31 @@ static void make_stub(struct code *c, int code_fd, u64 word)
 	EMIT(c, 0xff, 0xe0); /* jmp *%rax */
 }
 
-static int poke(pid_t tid, u64 addr, const void *bytes, unsigned int len, void *saved)
+/* Writes the stub over the code, which is saved; the file stays open until that is undone. */
+static int put_stub(struct proc *p, pid_t tid, const struct code *stub)
 {
 	char path[64];
-	int fd, err = 0;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", tid);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (saved && pread(fd, saved, len, (off_t)addr) != (ssize_t)len)
-		err = -EIO;
-	if (!err && pwrite(fd, bytes, len, (off_t)addr) != (ssize_t)len)
-		err = -EIO;
-	close(fd);
-	return err;
+	p->stub_len = stub->len;
+	if (pread(fd, p->stub_saved, stub->len, (off_t)p->stub_pc) != (ssize_t)stub->len ||
+	    pwrite(fd, stub->byte, stub->len, (off_t)p->stub_pc) != (ssize_t)stub->len) {
+		close(fd);
+		return -EIO;
+	}
+	p->stub_mem = fd;
+	return 0;
+}
+
+static int undo_stub(const struct proc *p)
+{
+	ssize_t n = pwrite(p->stub_mem, p->stub_saved, p->stub_len, (off_t)p->stub_pc);
+
+	return n == (ssize_t)p->stub_len ? 0 : -EIO;
 }
 
 static int give_fd(struct host *h, u64 id, int fd)
@@ -116,7 +126,7 @@ static int slot_alloc(struct host *h)
 	return -1;
 }
 
-static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr, u64 pc)
+static struct comm *comm_prepare(struct host *h, int slot, pid_t program, const struct deferred *n)
 {
 	struct comm *c = (struct comm *)(void *)(h->comm_base + (u64)slot * COMM_SIZE);
 
@@ -124,8 +134,8 @@ static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr
 
 	memset(c, 0, offsetof(struct comm, command));
 	c->generation = generation;
-	c->resume_nr = nr;
-	c->resume_pc = pc - 2; /* the syscall instruction again */
+	c->resume_nr = (u64)n->nr;
+	c->resume_pc = n->ip - 2; /* the syscall instruction again */
 	c->manager = h->manager;
 	c->program = program;
 	c->pause = h->config->fail.pause_us;
@@ -134,17 +144,14 @@ static struct comm *comm_prepare(struct host *h, int slot, pid_t program, u64 nr
 	return c;
 }
 
-int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
+int takeover_begin(struct proc *p, const struct deferred *n, struct space *incoming)
 {
 	struct host *h = p->host;
 	struct comm *comm;
 	struct code stub;
 	int code_fd, ram_fd, err;
-	u64 nr, sp, pc;
+	u64 id = n->id;
 
-	err = proc_syscall(tid, &nr, &sp, &pc);
-	if (err)
-		return err;
 	incoming->slot = slot_alloc(h);
 	if (incoming->slot < 0)
 		return -EAGAIN;
@@ -152,7 +159,7 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 	ram_fd = code_fd >= 0 ? give_fd(h, id, h->ram_fd) : -1;
 	if (ram_fd < 0)
 		return -EMFILE;
-	comm = comm_prepare(h, incoming->slot, p->pid, nr, pc);
+	comm = comm_prepare(h, incoming->slot, p->pid, n);
 	if (incoming->uffd < 0 && h->uffd_dev >= 0)
 		comm->uffd_dev = give_fd(h, id, h->uffd_dev);
 	if (incoming->uffd >= 0)
@@ -163,15 +170,13 @@ int takeover_begin(struct proc *p, u64 id, pid_t tid, struct space *incoming)
 		  (u64)incoming->slot | (u64)ram_fd << 16 | (u64)comm->generation << 40 |
 			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
 	if (incoming->uffd >= 0) /* a forked child: its code is a window and must be there */
-		(void)fault_handle(incoming->mm, pc, ACCESS_EXEC);
-	err = poke(tid, pc, stub.byte, stub.len, p->stub_saved);
+		(void)fault_handle(incoming->mm, n->ip, ACCESS_EXEC);
+	p->stub_pc = n->ip;
+	err = put_stub(p, n->pid, &stub);
 	if (err)
 		return err;
 	p->incoming = incoming;
 	p->takeover = TAKEOVER_STUB;
-	p->stub_pc = pc;
-	p->stub_len = stub.len;
-	p->stub_tid = tid;
 	reply_value(h, id, 0);
 	return 0;
 }
@@ -181,8 +186,7 @@ void takeover_finish(struct proc *p, u64 id)
 	struct space *s = p->incoming;
 	struct host *h = p->host;
 	bool image = s->uffd < 0;
-	char path[64], comm[32] = "";
-	int err = 0, fd;
+	int err = 0;
 
 	s->comm = (struct comm *)(void *)(h->comm_base + (u64)s->slot * COMM_SIZE);
 	if (s->comm->agent <= 0) /* killed while it was being made */
@@ -192,21 +196,13 @@ void takeover_finish(struct proc *p, u64 id)
 	else
 		herd_agent(h, s->comm->agent);
 	if (!err)
-		err = poke(p->stub_tid, p->stub_pc, p->stub_saved, p->stub_len, NULL);
+		err = undo_stub(p);
+	proc_end_stub(p);
 	p->takeover = TAKEOVER_NONE;
 	p->incoming = NULL;
-	snprintf(path, sizeof(path), "/proc/%d/comm", p->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		ssize_t n = read(fd, comm, sizeof(comm) - 1);
-
-		comm[n > 0 ? n - 1 : 0] = '\0';
-		close(fd);
-	}
-	snprintf(s->mm->comm, sizeof(s->mm->comm), "%.15s", comm);
-	s->mm->pid = p->pid;
 	if (image) {
 		s->users = 1;
+		proc_name(p, s->mm);
 		if (!err)
 			err = image_adopt(p, s);
 		if (!err)

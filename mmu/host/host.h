@@ -235,8 +235,8 @@ enum staging staging_of(struct space *s, const struct vma *vma, const struct run
 /* Posts what makes a mapping and registers it; STAGED: no thread sees the one without the other. */
 void post_mapping(struct space *s, const struct mapping_call *c, enum staging how);
 
-/* Puts backdrop over [start, end) at once. 0 or -errno. */
-int space_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how);
+/* Posts backdrop for [start, end). */
+void space_post_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how);
 /* Backdrop over [start, end), and the shadow says so. */
 int space_reset(struct space *s, vaddr_t start, vaddr_t end, enum staging how);
 /* The host's protection for an area: VM_READ and so on are PROT_READ and so on. */

@@ -273,24 +273,22 @@ static int adopt_image(struct space *s, pid_t pid, struct layout *l)
 	return err;
 }
 
-/* Backdrop over [start, end) but for what stays native. */
-static int cover_range(struct space *s, const struct layout *l, vaddr_t start, vaddr_t end)
+/* Posts backdrop over [start, end) but for what stays native. */
+static void cover_range(struct space *s, const struct layout *l, vaddr_t start, vaddr_t end)
 {
 	unsigned int i;
-	int err = 0;
 
-	for (i = 0; i <= l->nr_native && !err && start < end; i++) {
+	for (i = 0; i <= l->nr_native && start < end; i++) {
 		vaddr_t stop = i < l->nr_native ? l->native[i].start : end;
 
 		stop = min_u64(stop, end);
 		if (start < stop) {
-			err = space_backdrop(s, start, stop, IN_PLACE);
+			space_post_backdrop(s, start, stop, IN_PLACE);
 			space_set_default(s, start, stop);
 		}
 		if (i < l->nr_native)
 			start = max_u64(start, l->native[i].end);
 	}
-	return err;
 }
 
 /* Backdrop everywhere that the program is likely to use. */
@@ -299,14 +297,14 @@ static int cover(struct space *s, const struct layout *l)
 	struct mm *mm = s->mm;
 	vaddr_t heap_end = max_u64(align_up(mm->brk, PAGE_SIZE), l->image_high) + HEAP_ROOM;
 	vaddr_t top = l->stack_end ? l->stack_end : l->mmap_top;
-	int err;
 
 	if (heap_end > AGENT_BASE && l->image_low < AGENT_BASE)
 		heap_end = AGENT_BASE;
 	mm->mmap_base = l->mmap_top ? l->mmap_top : align_down(top - STACK_ROOM, PAGE_SIZE);
 	mm->mmap_low = NATIVE_END;
-	err = cover_range(s, l, l->image_low, heap_end);
-	return err ? err : cover_range(s, l, mm->mmap_low, top);
+	cover_range(s, l, l->image_low, heap_end);
+	cover_range(s, l, mm->mmap_low, top);
+	return agent_run(s);
 }
 
 #define STRINGS_MAX (4ull << 20)
@@ -337,32 +335,44 @@ static void move_strings(struct space *s, const struct image *im, u64 by)
 		   AGENT_COMM + offset - sizeof(struct comm_command), sizeof(map), 0, 0);
 }
 
+/* The strings while their place is made. */
+struct strings {
+	struct iovec at; /* in the manager; or NULL */
+	vaddr_t to;
+};
+
 /*
  * /proc/PID/cmdline and environ read private memory of the host only: a copy of the strings stays
  * there. It is the one thing of the program's that is not in the machine's frames.
  */
-static void keep_strings(struct space *s, pid_t pid, const struct image *im)
+static void take_strings(struct space *s, pid_t pid, const struct image *im, struct strings *copy)
 {
 	vaddr_t low = im->arg_start & PAGE_MASK, high = align_up(im->env_end, PAGE_SIZE);
-	struct iovec local, remote;
-	u8 *copy;
+	struct iovec from = { (void *)im->arg_start, im->env_end - im->arg_start };
 
 	if (!im->arg_start || high <= low || high - low > STRINGS_MAX)
 		return;
-	copy = malloc(high - low);
-	if (!copy)
+	copy->at = (struct iovec){ malloc(from.iov_len), from.iov_len };
+	copy->to = AGENT_STRINGS + (im->arg_start - low);
+	if (!copy->at.iov_base)
 		return;
-	local = (struct iovec){ copy + (im->arg_start - low), im->env_end - im->arg_start };
-	remote = (struct iovec){ (void *)im->arg_start, local.iov_len };
-	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)local.iov_len) {
-		agent_post(s, SYS_mmap, AGENT_STRINGS, high - low, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (u64)-1, 0);
-		move_strings(s, im, AGENT_STRINGS - low);
-		(void)agent_run(s);
-		remote.iov_base = (void *)(AGENT_STRINGS + (im->arg_start - low));
-		(void)process_vm_writev(pid, &local, 1, &remote, 1, 0);
+	if (process_vm_readv(pid, &copy->at, 1, &from, 1, 0) != (ssize_t)from.iov_len) {
+		free(copy->at.iov_base);
+		copy->at.iov_base = NULL;
+		return;
 	}
-	free(copy);
+	agent_post(s, SYS_mmap, AGENT_STRINGS, high - low, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (u64)-1, 0);
+	move_strings(s, im, AGENT_STRINGS - low);
+}
+
+static void put_strings(pid_t pid, struct strings *copy)
+{
+	struct iovec to = { (void *)copy->to, copy->at.iov_len };
+
+	if (copy->at.iov_base)
+		(void)process_vm_writev(pid, &copy->at, 1, &to, 1, 0);
+	free(copy->at.iov_base);
 }
 
 static int start_uffd(struct space *s, struct proc *p)
@@ -406,6 +416,7 @@ static void map_ahead(struct space *s)
 
 int image_adopt(struct proc *p, struct space *s)
 {
+	struct strings strings = { 0 };
 	struct layout l = { 0 };
 	struct image im;
 	int err;
@@ -418,7 +429,7 @@ int image_adopt(struct proc *p, struct space *s)
 	if (err)
 		return err;
 	s->mm->start_brk = s->mm->brk = im.start_brk;
-	keep_strings(s, p->pid, &im); /* while the host still has them */
+	take_strings(s, p->pid, &im, &strings); /* while the host still has them */
 	p->space = s;
 	proc_read_limits(p);
 	err = adopt_image(s, p->pid, &l);
@@ -427,5 +438,6 @@ int image_adopt(struct proc *p, struct space *s)
 	s->quiet = false;
 	if (!err)
 		err = cover(s, &l);
+	put_strings(p->pid, &strings);
 	return err ? err : space_install_all(s);
 }

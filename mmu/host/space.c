@@ -69,7 +69,7 @@ bool space_alive(struct space *s)
 	return s->uffd < 0 || ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) == 0 || errno != ESRCH;
 }
 
-int space_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
+void space_post_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
 {
 	struct mapping_call c = { .start = start,
 				  .end = end,
@@ -79,13 +79,14 @@ int space_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how
 				  .modes = UFFDIO_REGISTER_MODE_MISSING };
 
 	post_mapping(s, &c, how);
-	return agent_run(s);
 }
 
 int space_reset(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
 {
-	int err = space_backdrop(s, start, end, how);
+	int err;
 
+	space_post_backdrop(s, start, end, how);
+	err = agent_run(s);
 	if (!err)
 		shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
 	return err;

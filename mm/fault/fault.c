@@ -200,21 +200,48 @@ int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end)
 	return 0;
 }
 
+/* Where the byte at addr is in RAM, after the access was allowed; NULL: it is not. */
+static u8 *reach(struct mm *mm, vaddr_t addr, enum access access)
+{
+	pte_t *pte;
+
+	if (fault_handle(mm, addr, access) != FAULT_DONE)
+		return NULL;
+	pte = table_find(&mm->table, addr);
+	return (u8 *)pfn_to_virt(&mm->machine->phys, pte_pfn(*pte)) + (addr & ~PAGE_MASK);
+}
+
 int fault_copy_in(struct mm *mm, vaddr_t addr, const void *src, size_t len)
 {
 	const u8 *from = src;
 
 	while (len) {
 		size_t part = (size_t)min_u64(len, PAGE_SIZE - (addr & ~PAGE_MASK));
-		pte_t *pte;
+		u8 *at = reach(mm, addr, ACCESS_WRITE);
 
-		if (fault_handle(mm, addr, ACCESS_WRITE) != FAULT_DONE)
+		if (!at)
 			return -EFAULT;
-		pte = table_find(&mm->table, addr);
-		memcpy((u8 *)pfn_to_virt(&mm->machine->phys, pte_pfn(*pte)) + (addr & ~PAGE_MASK),
-		       from, part);
+		memcpy(at, from, part);
 		addr += part;
 		from += part;
+		len -= part;
+	}
+	return 0;
+}
+
+int fault_copy_out(struct mm *mm, vaddr_t addr, void *dst, size_t len)
+{
+	u8 *to = dst;
+
+	while (len) {
+		size_t part = (size_t)min_u64(len, PAGE_SIZE - (addr & ~PAGE_MASK));
+		const u8 *at = reach(mm, addr, ACCESS_READ);
+
+		if (!at)
+			return -EFAULT;
+		memcpy(to, at, part);
+		addr += part;
+		to += part;
 		len -= part;
 	}
 	return 0;

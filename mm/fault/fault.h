@@ -57,6 +57,7 @@ int fault_populate(struct mm *mm, vaddr_t start, vaddr_t end);
  * access_process_vm().
  */
 int fault_copy_in(struct mm *mm, vaddr_t addr, const void *src, size_t len);
+int fault_copy_out(struct mm *mm, vaddr_t addr, void *dst, size_t len);
 
 /*
  * Puts a private page with these PAGE_SIZE bytes at addr, whatever was there before. 0 or

@@ -22,22 +22,9 @@
 #include "call/call.h"
 #include "fault/fault.h"
 #include "mmu/host/file.h"
-#include "mmu/host/host.h"
-#include "move/migrate.h"
+#include "mmu/host/request.h"
 #include "mmu/host/shadow.h"
-
-/* Not a value that a system call returns: go on natively. */
-#define NATIVE	 ((s64)1 << 62)
-#define LATER	 (NATIVE + 1)
-#define ANSWERED (NATIVE + 2)
-
-/* One call being handled. */
-struct request {
-	struct host *host;
-	struct proc *proc;
-	struct mm *mm;
-	const struct deferred *n;
-};
+#include "move/migrate.h"
 
 static void reply(struct host *h, struct seccomp_notif_resp *resp)
 {
@@ -293,10 +280,19 @@ static s64 on_sysinfo(struct request *r)
 	return fault_copy_in(r->mm, r->n->arg[0], &info, sizeof(info));
 }
 
+static s64 refuse(struct request *r, s64 err)
+{
+	if (r->n->nr >= 0 && r->n->nr < CALL_STATS)
+		r->host->call[r->n->nr].refused++;
+	return err;
+}
+
 static s64 on_fork(struct request *r)
 {
 	int err;
 
+	if (r->n->nr == SYS_clone && (r->n->arg[0] & CLONE_NEWPID))
+		return refuse(r, -EINVAL); /* the agent would have another parent there */
 	if (r->n->nr == SYS_clone && (r->n->arg[0] & CLONE_VM)) {
 		space_of(r->mm)->lent = true;
 		return NATIVE;
@@ -360,12 +356,6 @@ static s64 on_futex(struct request *r)
 	return NATIVE;
 }
 
-static s64 on_limits(struct request *r)
-{
-	r->proc->limits_stale = true;
-	return NATIVE;
-}
-
 /* The program's CPUs, not the herd's. */
 static s64 on_getaffinity(struct request *r)
 {
@@ -404,13 +394,6 @@ static s64 on_peek(struct request *r)
 	return NATIVE;
 }
 
-static s64 refuse(struct request *r, s64 err)
-{
-	if (r->n->nr >= 0 && r->n->nr < CALL_STATS)
-		r->host->call[r->n->nr].refused++;
-	return err;
-}
-
 static s64 on_enosys(struct request *r)
 {
 	return refuse(r, -ENOSYS);
@@ -426,7 +409,7 @@ static s64 on_enospc(struct request *r)
 	return refuse(r, -ENOSPC);
 }
 
-static s64 on_direct(struct request *r)
+static s64 on_einval(struct request *r)
 {
 	return refuse(r, -EINVAL);
 }
@@ -465,15 +448,18 @@ static const struct entry table[] = {
 	{ SYS_shmat, "shmat", on_shmat },
 	{ SYS_shmctl, "shmctl", on_shmctl },
 	{ SYS_setrlimit, "setrlimit", on_limits },
+	{ SYS_getrlimit, "getrlimit", on_limits },
 	{ SYS_prlimit64, "prlimit64", on_limits },
+	{ SYS_unshare, "unshare", on_einval }, /* of process ids */
+	{ SYS_setns, "setns", on_einval },
 	{ SYS_pkey_mprotect, "pkey_mprotect", on_pkey_mprotect },
 	{ SYS_ptrace, "ptrace", on_peek },
 	{ SYS_pread64, "pread64", on_peek },
 	{ SYS_pwrite64, "pwrite64", on_peek },
 	{ SYS_lseek, "lseek", on_peek },
-	{ SYS_open, "open", on_direct },
-	{ SYS_openat, "openat", on_direct },
-	{ SYS_fcntl, "fcntl", on_direct },
+	{ SYS_open, "open", on_einval },
+	{ SYS_openat, "openat", on_einval },
+	{ SYS_fcntl, "fcntl", on_einval },
 	{ SYS_mbind, "mbind", on_enosys },
 	{ SYS_set_mempolicy, "set_mempolicy", on_enosys },
 	{ SYS_get_mempolicy, "get_mempolicy", on_enosys },
@@ -521,8 +507,8 @@ static void answer(struct host *h, struct proc *p, const struct deferred *n)
 	struct request r = { h, p, p->space->mm, n };
 	s64 ret;
 
-	if (p->limits_stale)
-		proc_read_limits(p);
+	if (p->limits_stale || p->space->users > 1)
+		limits_read(p);
 	h->cpu = p->space->cpu;
 	h->served = p->space;
 	ret = e ? e->handle(&r) : NATIVE;

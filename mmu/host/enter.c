@@ -18,8 +18,7 @@ static bool image_changed(struct proc *p)
 {
 	if (!p->space)
 		return true;
-	return p->space->comm ? !proc_same_vm(p->pid, p->space->comm->agent)
-			      : !space_alive(p->space);
+	return p->space->comm ? !proc_same_vm(p->pid, p->space->agent) : !space_alive(p->space);
 }
 
 static void begin_takeover(struct proc *p, const struct deferred *n, struct space *s)

@@ -47,6 +47,7 @@
 #define DENY(nr, err) SKIP_UNLESS_EQ((nr), 1), REFUSE(err)
 
 #define O_DIRECT_BIT	 040000
+#define CLONE_NEWPID_BIT 0x20000000
 #define CLONE_VM_BIT	 0x100
 #define CLONE_VFORK_BIT	 0x4000
 #define CLONE_THREAD_BIT 0x10000
@@ -89,8 +90,9 @@ static struct sock_filter program[] = {
 	TELL(SYS_execve),
 	TELL(SYS_execveat),
 	TELL(SYS_fork),
-	SKIP_UNLESS_EQ(SYS_clone, 5),
+	SKIP_UNLESS_EQ(SYS_clone, 6),
 	LOAD_ARG(0),
+	SKIP_IF_SET(CLONE_NEWPID_BIT, 3),
 	SKIP_UNLESS_SET(CLONE_VM_BIT, 2),
 	SKIP_UNLESS_SET(CLONE_VFORK_BIT | CLONE_THREAD_BIT, 1),
 	ALLOW,
@@ -119,13 +121,33 @@ static struct sock_filter program[] = {
 	TELL(SYS_setrlimit),
 	TELL(SYS_remap_file_pages),
 	TELL(SYS_pkey_mprotect),
-	SKIP_UNLESS_EQ(SYS_prlimit64, 6),
+	SKIP_UNLESS_EQ(SYS_prlimit64, 9),
+	LOAD_ARG(1),
+	SKIP_IF_EQ(2, 5), /* DATA */
+	SKIP_IF_EQ(9, 4), /* AS */
 	LOAD_ARG(2),
 	SKIP_UNLESS_EQ(0, 2),
 	LOAD_ARG_HIGH(2),
 	SKIP_IF_EQ(0, 1),
 	NOTIFY,
 	ALLOW,
+	SKIP_UNLESS_EQ(SYS_getrlimit, 5),
+	LOAD_ARG(0),
+	SKIP_IF_EQ(2, 2),
+	SKIP_IF_EQ(9, 1),
+	ALLOW,
+	NOTIFY,
+	SKIP_UNLESS_EQ(SYS_unshare, 4),
+	LOAD_ARG(0),
+	SKIP_UNLESS_SET(CLONE_NEWPID_BIT, 1),
+	NOTIFY,
+	ALLOW,
+	SKIP_UNLESS_EQ(SYS_setns, 5),
+	LOAD_ARG(1),
+	SKIP_IF_EQ(0, 2), /* of any kind */
+	SKIP_IF_SET(CLONE_NEWPID_BIT, 1),
+	ALLOW,
+	NOTIFY,
 	SKIP_UNLESS_EQ(SYS_ptrace, 10),
 	LOAD_ARG(0),
 	SKIP_IF_EQ(0 /* TRACEME */, 7),

@@ -65,6 +65,7 @@ int fork_begin(struct proc *p, const struct deferred *n)
 	child->parent = p;
 	child->forked_from = p->space;
 	child->forker = n->pid;
+	child->limits = p->limits;
 	child->forked_ns = now_ns();
 	h->newborn = child;
 	return 0;

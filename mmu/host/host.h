@@ -11,6 +11,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "machine.h"
@@ -42,6 +43,11 @@ struct default_range {
 struct held_fault {
 	vaddr_t addr;
 	u64 flags;
+};
+
+/* What a process has asked for, and the host does not apply: limits.c. */
+struct limits {
+	struct rlimit as, data;
 };
 
 /* What the host maps for one address space. */
@@ -76,6 +82,8 @@ struct space {
 	struct proc *parent; /* whose fork made it, until its process is known */
 	struct space *forked_from; /* while the host's fork is under way */
 	pid_t forker; /* the thread that forks */
+	pid_t agent; /* as the manager knows it; 0 before it does */
+	struct limits limits; /* of the process that was forked */
 	struct held_fault *held; /* faults that wait for a fork of this space */
 	unsigned int nr_held, max_held;
 };
@@ -90,6 +98,7 @@ struct proc {
 	struct space *space; /* NULL until its image was taken over */
 	pid_t exec_pending; /* who called execve last: the image may be another one by now */
 	bool limits_stale;
+	struct limits limits;
 	bool own_affinity; /* it chose its CPUs itself */
 	enum takeover takeover;
 	struct space *incoming; /* being set up for it */
@@ -183,6 +192,7 @@ struct host {
 	u64 next_sample_ns, next_progress_ns, start_ns;
 	const struct quire_run_config *config;
 	pid_t supervisor;
+	struct limits limits; /* that Quire was started with */
 	int control_fd; /* -1: none */
 	unsigned int cpu; /* of the machine, on which what is being answered runs */
 	unsigned int forks; /* so far: children are dealt out to the CPUs in turn */
@@ -302,7 +312,6 @@ vaddr_t proc_stack_pointer(pid_t tid);
 void proc_name(const struct proc *p, struct mm *mm);
 /* The stub is undone, or the process has ended. */
 void proc_end_stub(struct proc *p);
-void proc_read_limits(struct proc *p);
 void proc_refresh(struct mm *mm);
 void proc_kill(struct mm *mm, const char *why);
 
@@ -311,6 +320,12 @@ void calls_handle(struct host *h, const struct deferred *n);
 void reply_value(struct host *h, u64 id, s64 value);
 void reply_continue(struct host *h, u64 id);
 const char *call_name(int nr);
+
+/* limits.c */
+/* The manager, and all that it starts, have no limits; h->limits has what they were. */
+void limits_lift(struct host *h);
+/* The process's limits become its mm's. */
+void limits_read(struct proc *p);
 
 /* peek.c */
 #define MEM_OFFSET_MIN (1ull << 40) /* from here on a pread() is one of /proc/PID/mem */

@@ -431,7 +431,7 @@ int image_adopt(struct proc *p, struct space *s)
 	s->mm->start_brk = s->mm->brk = im.start_brk;
 	take_strings(s, p->pid, &im, &strings); /* while the host still has them */
 	p->space = s;
-	proc_read_limits(p);
+	limits_read(p);
 	err = adopt_image(s, p->pid, &l);
 	if (!err)
 		map_ahead(s);

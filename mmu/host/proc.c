@@ -131,6 +131,7 @@ static void adopt(struct proc *p, pid_t parent_pid)
 	struct host *h = p->host;
 	struct proc *parent = proc_find(h, parent_pid);
 
+	p->limits = parent ? parent->limits : h->limits;
 	if (parent && parent->space && proc_same_vm(p->pid, parent->pid)) {
 		p->space = parent->space;
 		p->space->users++;
@@ -139,6 +140,7 @@ static void adopt(struct proc *p, pid_t parent_pid)
 	if (!h->newborn || h->newborn->users)
 		return;
 	p->space = h->newborn;
+	p->limits = p->space->limits;
 	p->space->users++;
 	p->space->parent = NULL;
 	proc_name(p, p->space->mm);
@@ -254,28 +256,13 @@ void proc_release_dead(struct host *h)
 		list_for_each_entry(p, &h->proc_hash[i], struct proc, hash) {
 			struct space *s = p->space;
 
-			if (!s || s->users != 1 || !s->comm || s->comm->agent <= 0 || !is_dead(p))
+			if (!s || s->users != 1 || s->agent <= 0 || !is_dead(p))
 				continue;
 			s->gone = true;
 			agent_end(s);
-			s->comm->agent = 0;
 		}
 	while (h->nr_dying)
 		(void)waitpid(h->dying[--h->nr_dying], NULL, __WALL);
-}
-
-void proc_read_limits(struct proc *p)
-{
-	struct mm *mm = p->space->mm;
-	struct rlimit lim;
-
-	if (prlimit(p->pid, RLIMIT_AS, NULL, &lim) == 0)
-		mm->rlimit_as = lim.rlim_cur;
-	if (prlimit(p->pid, RLIMIT_DATA, NULL, &lim) == 0)
-		mm->rlimit_data = lim.rlim_cur;
-	if (prlimit(p->pid, RLIMIT_STACK, NULL, &lim) == 0)
-		mm->rlimit_stack = lim.rlim_cur;
-	p->limits_stale = false;
 }
 
 void proc_refresh(struct mm *mm)

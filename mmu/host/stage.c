@@ -62,6 +62,8 @@ void post_mapping(struct space *s, const struct mapping_call *c, enum staging ho
 
 	agent_post(s, SYS_mmap, at, len, (u64)c->prot, (u64)c->flags | MAP_FIXED | MAP_NORESERVE,
 		   (u64)c->fd, c->offset);
+	if (c->flags & MAP_ANONYMOUS) /* terabytes of nothing */
+		agent_post(s, SYS_madvise, at, len, MADV_DONTDUMP, 0, 0, 0);
 	agent_post_uffd(s, UFFDIO_REGISTER, at, len, c->modes);
 	if (how == STAGED &&
 	    agent_post(s, SYS_mremap, at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, c->start, 0))

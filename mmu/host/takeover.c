@@ -189,12 +189,14 @@ void takeover_finish(struct proc *p, u64 id)
 	int err = 0;
 
 	s->comm = (struct comm *)(void *)(h->comm_base + (u64)s->slot * COMM_SIZE);
-	if (s->comm->agent <= 0) /* killed while it was being made */
+	if (s->comm->agent > 0 && proc_same_vm(p->pid, s->comm->agent))
+		s->agent = s->comm->agent; /* the program could name any other later */
+	if (s->agent <= 0) /* killed while it was being made, or of another namespace */
 		err = -ESRCH;
 	else if (s->comm->uffd >= 0 && s->comm->agent_uffd < 0)
 		err = s->comm->agent_uffd; /* at the limit of its descriptors */
 	else
-		herd_agent(h, s->comm->agent);
+		herd_agent(h, s->agent);
 	if (!err)
 		err = undo_stub(p);
 	proc_end_stub(p);

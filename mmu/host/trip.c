@@ -40,7 +40,7 @@ void agent_died(struct host *h, pid_t pid)
 	struct space *s;
 
 	list_for_each_entry(s, &h->spaces, struct space, all)
-		if (s->comm && !s->gone && s->comm->agent == pid)
+		if (s->comm && !s->gone && s->agent == pid)
 			mourn(s);
 }
 
@@ -56,7 +56,7 @@ static void wait_done(struct space *s, u32 want)
 			continue;
 		r = syscall(SYS_futex, &s->comm->done, FUTEX_WAIT, done, &patience, NULL, 0);
 
-		if (r < 0 && errno == ETIMEDOUT && is_dead(s->comm->agent)) {
+		if (r < 0 && errno == ETIMEDOUT && is_dead(s->agent)) {
 			mourn(s);
 			break;
 		}
@@ -167,10 +167,11 @@ void agent_end(struct space *s)
 	if (s->slot < 0)
 		return;
 	c = (struct comm *)(void *)(s->host->comm_base + (u64)s->slot * COMM_SIZE);
-	if (c->agent > 0) {
-		kill(c->agent, SIGKILL);
+	if (s->agent > 0) {
+		kill(s->agent, SIGKILL);
 		if (s->host->nr_dying < DYING_MAX)
-			s->host->dying[s->host->nr_dying++] = c->agent;
+			s->host->dying[s->host->nr_dying++] = s->agent;
+		s->agent = 0;
 	}
 	c->generation = (c->generation + 1) & 0xffffff; /* one that is just beginning ends itself */
 	syscall(SYS_futex, &c->seq, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);

@@ -68,6 +68,51 @@ small('selfproc', 'one', 'two words', mem=(PLENTY,))
 small('hog', '48', 'rewrite', '2', name='hog', mem=(PLENTY, '16M'))
 
 
+LIMITS = '''
+import mmap, resource
+print(resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_DATA))
+areas = []
+try:
+    while True:
+        areas.append(mmap.mmap(-1, 10 << 20))
+except OSError as error:
+    print(error.errno, 20 < len(areas) < 50)
+'''
+
+
+@program('limits', mem=('32M',))
+def limits(bench):
+    """RLIMIT_AS and RLIMIT_DATA: inherited, told, applied"""
+    script = bench.write('limits.py', LIMITS)
+    return ['/bin/bash', '-c', f'''
+ulimit -v 500000; ulimit -d 400000
+bash -c "ulimit -v; ulimit -d; /bin/echo a child"
+/usr/bin/python3 {script}
+ulimit -v 600000 2>/dev/null; ulimit -v 300000; ulimit -v; ulimit -Hv
+ulimit -s unlimited; /bin/echo with another layout''']
+
+
+@program('core', mem=('32M',))
+def core(bench):
+    """a core dump comes to an end, and a debugger can read it"""
+    bench.need('gdb')
+    return ['/bin/bash', '-c', f'''
+ulimit -c unlimited
+{bench.compile('hog')} 8 sleep 60000 & sleep 1; kill -SEGV $!; wait $!; echo $?
+grep -q '^core' /proc/sys/kernel/core_pattern || exit
+test $(du -k core* | cut -f1) -lt 40000 && echo small
+gdb -nx -batch -ex 'set debuginfod enabled off' -ex 'frame function main' -ex 'print pages' \
+    {bench.compile('hog')} core* 2>/dev/null | grep '^\\$' ''']
+
+
+@check('pid-namespace')
+def pid_namespace(bench):
+    """a new namespace of process ids is refused: our agent would belong to another there"""
+    run = bench.on_quire(['/usr/bin/unshare', '--fork', '--pid', '/bin/true'])
+    expect_status(run, 1)
+    expect('unshare' in run.report['unhandled'], 'the report does not name unshare')
+
+
 @check('refused')
 def refused(bench):
     """what could escape the RAM limit is refused, and the report names it"""

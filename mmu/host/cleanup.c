@@ -9,10 +9,13 @@
 #include "mmu/host/cleanup.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define PATIENT_ROUNDS 16
 
 void cleanup_descendants(void)
 {
@@ -33,6 +36,9 @@ void cleanup_descendants(void)
 		} while (pid > 0);
 		if (pid < 0 && errno == ECHILD)
 			return;
-		usleep(200);
+		if (round < PATIENT_ROUNDS) /* most end as soon as they get the CPU */
+			sched_yield();
+		else
+			usleep(200);
 	}
 }

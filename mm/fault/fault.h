@@ -70,7 +70,17 @@ struct machine;
 /* Frames that a fault may take beyond the one it needs, by what is free above high. */
 u64 fault_spare_pages(struct machine *m);
 enum fault_result fault_zero(struct fault *f);
+/*
+ * A block of 2^*order frames full of zeros, one reference for all of it, for the largest naturally
+ * aligned run of addresses around the fault that lies in its area and is_empty(); f->start and
+ * f->end are the run's. NULL without memory.
+ */
+struct page *fault_zero_run(struct fault *f,
+			    bool (*is_empty)(struct fault *f, vaddr_t start, vaddr_t end),
+			    unsigned int *order);
 enum fault_result fault_file(struct fault *f);
+/* A page of shared memory comes into its mapping: FAULT_NEXT, or why not. */
+enum fault_result fault_shmem(struct fault *f, u64 index);
 enum fault_result fault_swapin(struct fault *f);
 enum fault_result fault_cow(struct fault *f);
 

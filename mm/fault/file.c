@@ -1,13 +1,12 @@
 /*
- * file.c - an access to an object's page: file contents, or shared memory.
+ * file.c - an access to an object's page: file contents, or shared memory (shmem.c).
  *
  * How     The page is found in the cache, or read. A write to a private area gets a copy at once.
  *         Otherwise the page is mapped together with its neighbours in the cache (fault-around),
  *         as far as they are contiguous in the area and their entries are empty; beyond
  *         fault_around_bytes as far as their frames are contiguous too, which costs the back end no
  *         further translation.
- * Why     Linux: do_read_fault(), do_cow_fault(), do_shared_fault(), filemap_map_pages(),
- *         shmem_fault().
+ * Why     Linux: do_read_fault(), do_cow_fault(), do_shared_fault(), filemap_map_pages().
  *
  * SPDX-License-Identifier: MIT
  */
@@ -32,47 +31,12 @@ static enum readahead_hint hint_of(const struct vma *vma)
 	return vma->flags & VM_SEQ_READ ? READAHEAD_SEQUENTIAL : READAHEAD_NORMAL;
 }
 
-/* Shared memory: the page comes back from its swap slot, or is new and zero. */
-static enum fault_result shmem_bring(struct fault *f, u64 index)
-{
-	struct machine *m = f->mm->machine;
-	struct mapping *map = f->vma->mapping;
-	void *old = radix_get(&map->pages, index), *shadow;
-	u64 slot = old ? radix_shadow_stamp(old) : 0;
-	struct page *page = fault_alloc(f);
-
-	if (!page)
-		return FAULT_OOM;
-	if (slot) {
-		page->private = slot;
-		swap_read(&m->swap, &page, 1);
-		page->private = 0;
-		f->major = true;
-		if (!page_test(page, PG_uptodate)) {
-			page_put(m, page);
-			return FAULT_SIGBUS;
-		}
-	} else {
-		memset(page_address(&m->phys, page), 0, PAGE_SIZE);
-	}
-	page->flags |= PAGE_FLAG(PG_uptodate) | PAGE_FLAG(PG_dirty);
-	if (mapping_insert(map, index, page, &shadow) < 0) {
-		page_put(m, page);
-		return FAULT_OOM;
-	}
-	if (slot)
-		swap_put(&m->swap, slot);
-	page_lru_add(m, page);
-	page_put(m, page);
-	return FAULT_NEXT;
-}
-
 static enum fault_result bring(struct fault *f, u64 index)
 {
 	int err;
 
 	if (f->vma->mapping->kind == MAPPING_SHMEM)
-		return shmem_bring(f, index);
+		return fault_shmem(f, index);
 	err = readahead_fault(f->vma->mapping, index, hint_of(f->vma));
 	f->major = true;
 	return err == -ENOMEM ? FAULT_OOM : err ? FAULT_SIGBUS : FAULT_NEXT;

@@ -18,15 +18,9 @@
 
 #define RUN_FIRST 16u
 
-/* True if an aligned run of 2^order pages around the fault lies in the area and is empty. */
-static bool run_is_empty(struct fault *f, unsigned int order)
+static bool run_is_empty(struct fault *f, vaddr_t start, vaddr_t end)
 {
-	vaddr_t addr = f->addr & ~((PAGE_SIZE << order) - 1);
-	vaddr_t end = addr + (PAGE_SIZE << order);
-
-	if (addr < f->vma->start || end > f->vma->end)
-		return false;
-	return !table_next(&f->mm->table, &addr, end);
+	return !table_next(&f->mm->table, &start, end);
 }
 
 u64 fault_spare_pages(struct machine *m)
@@ -50,19 +44,44 @@ static unsigned int run_order(struct fault *f)
 }
 
 /* A block for the run, found without any pressure; order 0 may reclaim. */
-static struct page *run_alloc(struct fault *f, unsigned int *order)
+static struct page *run_alloc(struct fault *f,
+			      bool (*is_empty)(struct fault *f, vaddr_t start, vaddr_t end),
+			      unsigned int *order)
 {
 	struct machine *m = f->mm->machine;
 	struct page *page;
 
 	for (; *order > 0; (*order)--) {
-		if (!run_is_empty(f, *order))
+		vaddr_t start = f->addr & ~((PAGE_SIZE << *order) - 1);
+		vaddr_t end = start + (PAGE_SIZE << *order);
+
+		if (start < f->vma->start || end > f->vma->end || !is_empty(f, start, end))
 			continue;
 		page = user_pages_alloc(m, __GFP_MOVABLE | __GFP_HIGHMEM | __GFP_NOWARN, *order);
 		if (page)
 			return page;
 	}
-	return user_pages_alloc(m, GFP_HIGHUSER_MOVABLE, 0);
+	return fault_alloc(f);
+}
+
+struct page *fault_zero_run(struct fault *f,
+			    bool (*is_empty)(struct fault *f, vaddr_t start, vaddr_t end),
+			    unsigned int *order)
+{
+	struct phys *phys = &f->mm->machine->phys;
+	struct page *block;
+
+	*order = run_order(f);
+	block = run_alloc(f, is_empty, order);
+	if (!block)
+		return NULL;
+	f->start = f->addr & ~((PAGE_SIZE << *order) - 1);
+	f->end = f->start + (PAGE_SIZE << *order);
+	f->vma->fault_next = f->end;
+	f->vma->fault_run = 1u << *order;
+	if (!page_test(block, PG_hostzero))
+		memset(page_address(phys, block), 0, PAGE_SIZE << *order);
+	return block;
 }
 
 static enum fault_result no_entries(struct fault *f, struct page *block, unsigned int order)
@@ -74,19 +93,15 @@ static enum fault_result no_entries(struct fault *f, struct page *block, unsigne
 enum fault_result fault_zero(struct fault *f)
 {
 	struct machine *m = f->mm->machine;
-	unsigned int order = run_order(f);
 	struct page *block;
+	unsigned int order;
 	u64 i;
 
 	if (anon_vma_prepare(f->vma) < 0)
 		return FAULT_OOM;
-	block = run_alloc(f, &order);
+	block = fault_zero_run(f, run_is_empty, &order);
 	if (!block)
 		return FAULT_OOM;
-	f->start = f->addr & ~((PAGE_SIZE << order) - 1);
-	f->end = f->start + (PAGE_SIZE << order);
-	if (!page_test(block, PG_hostzero))
-		memset(page_address(&m->phys, block), 0, PAGE_SIZE << order);
 	if (!table_get(&f->mm->table, f->start)) /* one leaf covers an aligned run */
 		return no_entries(f, block, order);
 	split_page(&m->phys, block, order);
@@ -100,8 +115,6 @@ enum fault_result fault_zero(struct fault *f)
 		fault_set(f, addr, pte, &block[i], fault_bits(f->vma, true));
 		page_lru_add(m, &block[i]);
 	}
-	f->vma->fault_next = f->end;
-	f->vma->fault_run = 1u << order;
 	stat_inc(&m->phys.stat, QUIRE_FAULT_ZERO);
 	return FAULT_DONE;
 }

@@ -521,6 +521,11 @@ static void answer(struct host *h, struct proc *p, const struct deferred *n)
 		reply_value(h, n->id, ret);
 }
 
+static bool is_gate(const struct deferred *n)
+{
+	return n->nr == GATE_NR && n->ip - AGENT_BASE < AGENT_CODE_MAX;
+}
+
 void calls_handle(struct host *h, const struct deferred *n)
 {
 	struct proc *p = proc_of(h, n->pid);
@@ -537,14 +542,15 @@ void calls_handle(struct host *h, const struct deferred *n)
 		events_call_later(h, n);
 		return;
 	}
-	if (n->nr == GATE_NR) {
+	if (is_gate(n)) {
 		if (p->takeover == TAKEOVER_STUB)
 			takeover_finish(p, n->id);
 		else
 			reply_value(h, n->id, -ENOSYS);
-	} else if (!enter_process(p, n)) {
-		answer(h, p, n);
+		return;
 	}
+	if (!enter_process(p, n))
+		answer(h, p, n);
 	if (n->nr >= 0 && n->nr < CALL_STATS) {
 		h->call[n->nr].count++;
 		h->call[n->nr].ns += now_ns() - start;

@@ -36,6 +36,7 @@ DOCS = {
     'jit': 'code written at run time, dlopen',
     'peek': 'a debugger looks at memory that does not fit',
     'race': 'other threads look while rights and frames change',
+    'sandbox': 'fork and exec under a seccomp filter of its own',
     'selfproc': '/proc/self as the program sees it',
     'hog': 'every page written and checked, three times over',
 }
@@ -64,6 +65,7 @@ small('stack', mem=(PLENTY, '16M'))
 small('jit')
 small('race', '20', mem=(PLENTY,), flags=('--fail', 'pause:20'), timeout=90)
 small('peek', '16', '60', mem=(PLENTY, SHORT), timeout=60)
+small('sandbox', mem=(PLENTY,))
 small('selfproc', 'one', 'two words', mem=(PLENTY,))
 small('hog', '48', 'rewrite', '2', name='hog', mem=(PLENTY, '16M'))
 

@@ -135,7 +135,7 @@ static void *watched_alloc(size_t bytes, size_t align)
 {
 	void *block = tune.hardened ? guard_alloc(bytes, align) : NULL;
 
-	return block || !tune.sample_bytes ? block : profile_alloc(bytes, align);
+	return block || !tune.sample_bytes ? block : profile_alloc(bytes, align, SPAN_TIGHT);
 }
 
 void *block_alloc(size_t bytes, size_t align, enum block_zero zero)
@@ -169,9 +169,9 @@ void *block_pop(size_t bytes)
 	if (!magazine_count(t, m))
 		return NULL;
 	if (tune.sample_bytes) {
-		if (t->sample_left <= (int64_t)bytes)
+		if (sample_left <= (int64_t)bytes)
 			return NULL;
-		t->sample_left -= (int64_t)bytes;
+		sample_left -= (int64_t)bytes;
 	}
 	block = *--m->top;
 	if (unlikely(!unmark(block)))
@@ -324,13 +324,23 @@ static bool span_resized(void *block, size_t old, size_t bytes)
 	return true;
 }
 
+/* For a block that grows, and will again. */
+static void *roomy_take(size_t bytes)
+{
+	void *block = NULL;
+	bool zeroed;
+
+	if (unlikely(tune.sample_bytes))
+		block = profile_alloc(bytes, ALIGN_MIN, SPAN_ROOMY);
+	return block ? block : big_take(bytes, ALIGN_MIN, SPAN_ROOMY, &zeroed);
+}
+
 static void *move(void *block, size_t old, size_t bytes)
 {
-	bool zeroed;
 	void *to;
 
-	if (bytes > SMALL_MAX && bytes > old && !tune.sample_bytes)
-		to = big_take(bytes, ALIGN_MIN, SPAN_ROOMY, &zeroed);
+	if (bytes > SMALL_MAX && bytes > old)
+		to = roomy_take(bytes);
 	else
 		to = block_alloc(bytes, ALIGN_MIN, BLOCK_ANY);
 	if (!to)

@@ -30,6 +30,7 @@ static void *nothing[] in_data = { MALLOC_CHECKS ? &stop : NULL, NULL };
 
 per_thread struct magazine magazines[CLASS_COUNT + 1] = { [0 ... CLASS_COUNT] = NOT_IN_USE };
 per_thread struct cache *cache;
+per_thread int64_t sample_left;
 struct cache *cache_list in_data;
 struct lock cache_lock in_data;
 

@@ -58,7 +58,6 @@ struct cache {
 	struct magazine *magazine; /* its thread's, or parked */
 	uint64_t stop; /* M4: 1, or 1 ^ its address */
 	struct cache *next, *prev; /* all caches, or the spare ones */
-	int64_t sample_left; /* bytes until the next sampled block */
 	uint64_t random;
 	uint32_t in_use;
 	uint32_t id;
@@ -70,6 +69,7 @@ struct cache {
 #define per_thread __thread __attribute__((tls_model("initial-exec")))
 hidden extern per_thread struct magazine magazines[CLASS_COUNT + 1]; /* [0]: M3; by class */
 hidden extern per_thread struct cache *cache; /* NULL: none yet, or none any more */
+hidden extern per_thread int64_t sample_left; /* bytes until the next sampled block */
 extern struct cache *cache_list; /* every cache ever made; locked: cache_lock */
 extern struct lock cache_lock;
 

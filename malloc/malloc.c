@@ -48,31 +48,36 @@ __attribute__((noinline)) static void *malloc_other(size_t bytes)
 	return likely(block != NULL) ? block : fail();
 }
 
+/* What lay at the magazine's top was no free block: M4's word if it was empty. */
+__attribute__((noinline)) static void *malloc_odd(size_t bytes, void *top)
+{
+	if (!zone_has(&heap.units, top))
+		return malloc_other(bytes);
+	unmark_undo(top);
+	report_written(top);
+}
+
 /* While samples are taken: the quick path with a countdown of bytes in it. */
 __attribute__((noinline)) static void *malloc_slow(size_t bytes)
 {
 	magazine_here_t *m;
 	void *block;
 
-	if (bytes >= heap_counted || !cache || cache->sample_left <= (int64_t)bytes)
+	if (bytes >= heap_counted)
 		return malloc_other(bytes);
+	sample_left -= (int64_t)bytes;
 	m = magazine_here(heap_magazine[bytes]);
 	block = m->top[-1];
-	if (unlikely(MALLOC_CHECKS ? !is_marked(block) : !block)) /* M4, too */
+	if (unlikely(sample_left <= 0 || (!MALLOC_CHECKS && !block))) {
+		sample_left += (int64_t)bytes;
 		return malloc_other(bytes);
-	cache->sample_left -= (int64_t)bytes;
+	}
+	if (unlikely(!unmark(block))) {
+		sample_left += (int64_t)bytes;
+		return malloc_odd(bytes, block);
+	}
 	m->top--;
-	*(uint64_t *)block = 0;
 	return block;
-}
-
-/* What lay at the magazine's top was no free block: M4's word if it was empty. */
-__attribute__((noinline)) static void *malloc_odd(size_t bytes, void *top)
-{
-	if (!zone_has(&heap.units, top))
-		return malloc_slow(bytes);
-	unmark_undo(top);
-	report_written(top);
 }
 
 public

@@ -144,16 +144,16 @@ static bool due(size_t bytes)
 
 	if (stopped || inside || !(t = cache_mine()))
 		return false;
-	if (!t->sample_left) /* a new cache; or each request is sampled */
-		t->sample_left = next_distance(t);
-	t->sample_left -= (int64_t)(bytes ? bytes : 1);
-	if (t->sample_left > 0)
+	if (!sample_left) /* a new cache; or each request is sampled */
+		sample_left = next_distance(t);
+	sample_left -= (int64_t)(bytes ? bytes : 1);
+	if (sample_left > 0)
 		return false;
-	t->sample_left = next_distance(t);
+	sample_left = next_distance(t);
 	return true;
 }
 
-void *profile_alloc(size_t bytes, size_t align)
+void *profile_alloc(size_t bytes, size_t align, enum span_place place)
 {
 	uintptr_t frame[STACK_DEPTH];
 	unsigned depth;
@@ -166,7 +166,7 @@ void *profile_alloc(size_t bytes, size_t align)
 	inside = true;
 	depth = stack_take(frame, STACK_DEPTH);
 	inside = false;
-	block = span_take(pages_for(bytes ? bytes : 1), pages_for(align), SPAN_TIGHT, &zeroed);
+	block = span_take(pages_for(bytes ? bytes : 1), pages_for(align), place, &zeroed);
 	if (!block)
 		return NULL;
 	if (!zeroed)

@@ -14,7 +14,7 @@
 #ifndef QUIRE_MALLOC_PROFILE_H
 #define QUIRE_MALLOC_PROFILE_H
 
-#include "lock.h"
+#include "span.h"
 #include "stack.h"
 
 /* One stack, with what was sampled there; `weight` figures are scaled up to all requests. */
@@ -28,7 +28,7 @@ struct site {
 
 extern struct lock profile_lock;
 
-void *profile_alloc(size_t bytes, size_t align); /* NULL: not this one */
+void *profile_alloc(size_t bytes, size_t align, enum span_place place); /* NULL: not this one */
 void profile_free(void *block);
 void profile_setup(void);
 void profile_stop(void); /* no more samples: reports are being written */

@@ -28,7 +28,6 @@ test:
 bench: all
 	@tools/install-deps build test bench
 	@BUILD=$(BUILD) bench/run
-	@BUILD=$(BUILD) bench/phys/run
 
 bench-malloc: all
 	@tools/install-deps build malloc

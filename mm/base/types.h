@@ -44,6 +44,14 @@ typedef u64 vaddr_t; /* byte address in an address space */
 #define always_inline inline __attribute__((always_inline))
 #define no_inline     __attribute__((noinline))
 
+/* Bring in a line that is going to be written. A shared copy, which __builtin_prefetch() asks for
+ * without -mprfchw, would have to be asked for again. */
+#if defined(__x86_64__)
+#define prefetch_write(addr) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(addr)))
+#else
+#define prefetch_write(addr) __builtin_prefetch(addr, 1)
+#endif
+
 static inline u64 min_u64(u64 a, u64 b)
 {
 	return a < b ? a : b;

@@ -1,17 +1,18 @@
 /*
- * slab_bench.c - ns of thread CPU time per operation on objects of one size: one allocator, one
- * line.
+ * slab_bench.c - ns of thread CPU time per operation on objects of one size.
  *
- * How     usage: slab_bench floor|kmem|kmalloc|malloc [rounds]. bench/phys/run calls it for each
- *         allocator, with
- *         LD_PRELOAD for the rivals of malloc, and puts the lines below each other. An operation is
- *         one alloc or one free; the first word of each object is written after its allocation.
+ * How     usage: slab_bench own|NAME [rounds]. own: the floor, kmem and kmalloc in turn, round by
+ *         round; NAME: malloc, under that name. bench/run calls it, with LD_PRELOAD for the rivals
+ *         of malloc, and makes the table. A line per measurement: allocator, size, pattern, ns. An
+ *         operation is one alloc or one free; the first word of each object is written after its
+ *         allocation, whoever allocated it.
  *         pair    alloc and free at once
  *         lifo    1000 allocated, freed in reverse
  *         fifo    1000 allocated, freed in order
  *         random  10000 held, one at random freed and allocated anew
  *         cross   one thread allocates, another frees, 1000 at a time; the mean of both
- *         Every cell is the median of the rounds.
+ * Floor   floor   a free list through the objects, which it reads and writes
+ *         stack   an array of pointers: like ours, it does not touch the objects
  *
  * SPDX-License-Identifier: MIT
  */
@@ -38,16 +39,21 @@ static unsigned this_cpu(void *arg)
 
 static struct phys phys;
 static struct kmem_cache *cache;
+static void *ram, *arena;
 
+/* A new machine in place of the last one. */
 static void boot(enum lock_mode locks)
 {
 	struct phys_config config = { .nr_pages = RAM_PAGES, .nr_cpus = 2, .locks = locks };
 
 	if (locks != LOCK_OFF)
 		config.this_cpu = this_cpu;
-	config.ram = mmap(NULL, RAM_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (config.ram == MAP_FAILED || phys_boot(&phys, &config) || kmem_boot(&phys))
+	if (ram)
+		munmap(ram, RAM_PAGES * PAGE_SIZE);
+	ram = mmap(NULL, RAM_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	config.ram = ram;
+	if (ram == MAP_FAILED || phys_boot(&phys, &config) || kmem_boot(&phys))
 		abort();
 }
 
@@ -64,12 +70,13 @@ static void *floor_list;
 
 static void floor_start(size_t size)
 {
-	char *arena = malloc(size * (HELD + BATCH));
 	size_t i;
 
+	free(arena);
+	arena = malloc(size * (HELD + BATCH));
 	for (floor_list = NULL, i = HELD + BATCH; i-- > 0;) {
-		*(void **)(void *)(arena + i * size) = floor_list;
-		floor_list = arena + i * size;
+		*(void **)(void *)((char *)arena + i * size) = floor_list;
+		floor_list = (char *)arena + i * size;
 	}
 }
 
@@ -85,6 +92,28 @@ static void floor_put(void *obj)
 {
 	*(void **)obj = floor_list;
 	floor_list = obj;
+}
+
+static struct {
+	size_t count;
+	void *objs[HELD + BATCH];
+} stack;
+
+static void stack_start(size_t size)
+{
+	floor_start(size);
+	for (stack.count = 0; stack.count < HELD + BATCH; stack.count++)
+		stack.objs[stack.count] = (char *)arena + (HELD + BATCH - 1 - stack.count) * size;
+}
+
+static void *stack_get(size_t size)
+{
+	return stack.objs[--stack.count];
+}
+
+static void stack_put(void *obj)
+{
+	stack.objs[stack.count++] = obj;
 }
 
 static void kmem_start(size_t size)
@@ -121,12 +150,13 @@ static void *malloc_get(size_t size)
 	return malloc(size);
 }
 
-static const struct allocator allocators[] = {
+static const struct allocator own[] = {
 	{ "floor", floor_start, floor_get, floor_put },
+	{ "stack", stack_start, stack_get, stack_put },
 	{ "kmem", kmem_start, kmem_get, kmem_put },
 	{ "kmalloc", nothing, kmalloc_get, kmalloc_put },
-	{ "malloc", nothing, malloc_get, free },
 };
+static struct allocator rival = { NULL, nothing, malloc_get, free };
 
 static const struct allocator *a;
 
@@ -162,10 +192,12 @@ static double pair(size_t size)
 
 static double lifo(size_t size)
 {
-	double start = now_ns();
+	double start = 0;
 	int i, r;
 
-	for (r = 0; r < 500; r++) {
+	for (r = -10; r < 500; r++) {
+		if (r == 0)
+			start = now_ns();
 		for (i = 0; i < BATCH; i++)
 			objs[i] = get(size);
 		while (i--)
@@ -176,10 +208,12 @@ static double lifo(size_t size)
 
 static double fifo(size_t size)
 {
-	double start = now_ns();
+	double start = 0;
 	int i, r;
 
-	for (r = 0; r < 500; r++) {
+	for (r = -10; r < 500; r++) {
+		if (r == 0)
+			start = now_ns();
 		for (i = 0; i < BATCH; i++)
 			objs[i] = get(size);
 		for (i = 0; i < BATCH; i++)
@@ -191,7 +225,7 @@ static double fifo(size_t size)
 static double random_order(size_t size)
 {
 	unsigned seed = 1;
-	double start;
+	double start = 0;
 	int i;
 
 	for (i = 0; i < HELD; i++)
@@ -224,7 +258,7 @@ static struct {
 
 static void *free_batches(void *arg)
 {
-	double start;
+	double start = 0;
 	int r, i;
 
 	thread_cpu = 1;
@@ -259,50 +293,48 @@ static double cross(size_t size)
 	return (allocating + exchange.freeing) / (2.0 * EXCHANGES * BATCH);
 }
 
-static int compare(const void *x, const void *y)
+static void measure(const struct allocator *allocator, size_t size, const char *name,
+		    double (*pattern)(size_t))
 {
-	double d = *(const double *)x - *(const double *)y;
-
-	return (d > 0) - (d < 0);
+	a = allocator;
+	a->start(size);
+	printf("%s %zu %s %.2f\n", a->name, size, name, pattern(size));
 }
 
-static double median(double (*pattern)(size_t), size_t size, int rounds)
+static void one_round(const struct allocator *allocators, unsigned nr)
 {
-	double times[32];
-	int i;
+	static const struct {
+		const char *name;
+		double (*run)(size_t);
+	} patterns[] = {
+		{ "pair", pair }, { "lifo", lifo }, { "fifo", fifo }, { "random", random_order }
+	};
+	static const size_t sizes[] = { 64, 192, 1024 };
+	unsigned i, j, k;
 
-	for (i = 0; i < rounds; i++) {
-		a->start(size);
-		times[i] = pattern(size);
-	}
-	qsort(times, (size_t)rounds, sizeof(double), compare);
-	return times[rounds / 2];
+	boot(LOCK_OFF);
+	for (i = 0; i < array_size(sizes); i++)
+		for (j = 0; j < array_size(patterns); j++)
+			for (k = 0; k < nr; k++)
+				measure(&allocators[k], sizes[i], patterns[j].name,
+					patterns[j].run);
+	/* Threads that own their CPU, as those of the rivals own their caches. */
+	boot(LOCK_OWNED);
+	for (i = 0; i < array_size(sizes); i += 2)
+		for (k = nr == 1 ? 0 : 2; k < nr; k++) /* the floors are one thread's */
+			measure(&allocators[k], sizes[i], "cross", cross);
 }
 
 int main(int argc, char **argv)
 {
-	static double (*const patterns[])(size_t) = { pair, lifo, fifo, random_order };
-	static const size_t sizes[] = { 64, 192, 1024 };
 	int rounds = argc > 2 ? atoi(argv[2]) : 5;
-	unsigned i, j;
 
-	for (i = 0; i < array_size(allocators); i++)
-		if (argc > 1 && !strcmp(argv[1], allocators[i].name))
-			a = &allocators[i];
-	if (!a || rounds < 1 || rounds > 32)
-		return 2;
-	boot(LOCK_OFF);
-	for (i = 0; i < array_size(sizes); i++)
-		for (j = 0; j < array_size(patterns); j++)
-			printf(" %6.1f", median(patterns[j], sizes[i], rounds));
-	if (strcmp(a->name, "floor")) {
-		/* Threads that own their CPU, as those of the rivals own their caches. */
-		boot(LOCK_OWNED);
-		printf(" %6.1f", median(cross, 64, rounds));
-		printf(" %6.1f", median(cross, 1024, rounds));
-	} else {
-		printf("      -      -");
+	rival.name = argc > 1 ? argv[1] : "malloc";
+	while (rounds-- > 0) {
+		if (!strcmp(rival.name, "own"))
+			one_round(own, array_size(own));
+		else
+			one_round(&rival, 1);
 	}
-	printf("\n");
 	return 0;
 }

@@ -1,15 +1,17 @@
 /*
- * alloc_bench.c - ns of thread CPU time to get and to put a block, ours beside two rivals.
+ * alloc_bench.c - ns of thread CPU time to get and to put a block, ours beside three rivals.
  *
  * How     Patterns: repeat (get, put at once), bulk (all, then all back in order), random (all,
  *         then back in random order), each with order 0 and order 9, one thread and two; and random
  *         once more after the free frames were thoroughly mixed. No frame is touched, only what
- *         describes it. Every cell is the median of several rounds. usage: alloc_bench [MiB]
- *         [rounds]
+ *         describes it. The allocators take turns, round by round. A line per measurement: name,
+ *         order, pattern, threads, ns of a get, ns of a put; bench/run makes the table.
+ *         usage: alloc_bench [MiB] [rounds] [PATTERN]
  * Ours    frames   alloc_frames(): numbers, no struct page
  *         pages    alloc_pages(): one struct page written at each get and at each put
- *         batch    the same, given back 64 at a time by free_pages_bulk()
  * Rivals  floor    one list of free frames through an array of 64-byte page structs, no lock
+ *         misses   no allocator: reads, checks and writes the struct page at each put, by a call,
+ *                  and does nothing at a get but hand out the next; cannot be mixed
  *         buddy    a textbook buddy: a list per order through the page structs, one spin lock
  *         pcp      the same buddy behind a list of up to 512 frames per thread: Linux's structure
  *
@@ -40,9 +42,9 @@ struct rival {
 	void (*start)(u64 nr_pages, int threads);
 	void *(*get)(unsigned order);
 	void (*put)(void *block, unsigned order);
-	void (*put_many)(void **blocks, u64 nr); /* NULL: none; order 0 only */
 	void (*stop)(void);
 	int threads; /* most that it can serve */
+	unsigned order; /* largest block */
 };
 
 /* --- ours --- */
@@ -94,11 +96,6 @@ static void *frames_get(unsigned order)
 static void frames_put(void *block, unsigned order)
 {
 	free_frames(&phys, (uintptr_t)block - 1, order);
-}
-
-static void ours_put_many(void **blocks, u64 nr)
-{
-	free_pages_bulk(&phys, nr, (struct page **)blocks);
 }
 
 static void *ours_get(unsigned order)
@@ -170,6 +167,33 @@ static void floor_put(void *block, unsigned order)
 	page->refcount = 0;
 	page->mapping = floor_head;
 	floor_head = page;
+}
+
+/* What a put cannot do without: look whether the page is free, and write that it is. */
+static u64 misses_next;
+
+static void misses_start(u64 nr_pages, int threads)
+{
+	map_start(nr_pages);
+	misses_next = 0;
+}
+
+static void *misses_get(unsigned order)
+{
+	struct page *page = &map[misses_next++ % map_pages];
+
+	page->counts = PAGE_ONE_REFERENCE;
+	return page;
+}
+
+static void misses_put(void *block, unsigned order)
+{
+	struct page *page = block;
+
+	if (page->counts != PAGE_ONE_REFERENCE || page->flags & PAGE_FLAGS_AT_FREE)
+		abort();
+	page->counts = 0;
+	page->flags = 0;
 }
 
 #define FREE_FLAG 1
@@ -321,12 +345,12 @@ static void pcp_put(void *block, unsigned order)
 }
 
 static const struct rival rivals[] = {
-	{ "floor", floor_start, floor_get, floor_put, NULL, map_stop, 1 },
-	{ "buddy", buddy_start, buddy_get, buddy_put, NULL, map_stop, MAX_THREADS },
-	{ "pcp", pcp_start, pcp_get, pcp_put, NULL, map_stop, MAX_THREADS },
-	{ "frames", frames_start, frames_get, frames_put, NULL, ours_stop, MAX_THREADS },
-	{ "pages", ours_start, ours_get, ours_put, NULL, ours_stop, MAX_THREADS },
-	{ "batch", ours_start, ours_get, ours_put, ours_put_many, ours_stop, MAX_THREADS },
+	{ "floor", floor_start, floor_get, floor_put, map_stop, 1, 0 },
+	{ "misses", misses_start, misses_get, misses_put, map_stop, 1, 0 },
+	{ "buddy", buddy_start, buddy_get, buddy_put, map_stop, MAX_THREADS, 9 },
+	{ "pcp", pcp_start, pcp_get, pcp_put, map_stop, MAX_THREADS, 9 },
+	{ "frames", frames_start, frames_get, frames_put, ours_stop, MAX_THREADS, 9 },
+	{ "pages", ours_start, ours_get, ours_put, ours_stop, MAX_THREADS, 9 },
 };
 
 /* --- patterns --- */
@@ -390,11 +414,6 @@ static void put_all(struct run *run, u64 nr)
 {
 	u64 i;
 
-	if (run->rival->put_many) {
-		for (i = 0; i < nr; i += 64)
-			run->rival->put_many(run->blocks + i, min_u64(64, nr - i));
-		return;
-	}
 	for (i = 0; i < nr; i++)
 		run->rival->put(run->blocks[i], run->order);
 }
@@ -487,68 +506,37 @@ static void run_once(const struct rival *rival, enum pattern pattern, unsigned o
 	rival->stop();
 }
 
-static int compare(const void *a, const void *b)
+/* One row of the table, round by round. */
+static void measure(enum pattern pattern, unsigned order, int threads, u64 nr_pages, int rounds)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	double get, put;
+	unsigned r;
 
-	return (x > y) - (x < y);
-}
-
-static const char *only_rival; /* measure no other */
-
-static void print_cell(const struct rival *rival, enum pattern pattern, unsigned order, int threads,
-		       u64 nr_pages, int rounds)
-{
-	double gets[32], puts[32];
-	int i;
-
-	if ((only_rival && strcmp(only_rival, rival->name)) || threads > rival->threads ||
-	    (order && (rival->threads == 1 || rival->put_many)) ||
-	    (rival->put_many && pattern == REPEAT)) {
-		printf(" %13s", "-");
-		return;
+	while (rounds--) {
+		for (r = 0; r < array_size(rivals); r++) {
+			if (threads > rivals[r].threads || order > rivals[r].order ||
+			    (pattern == MIXED && rivals[r].start == misses_start))
+				continue;
+			run_once(&rivals[r], pattern, order, threads, nr_pages, &get, &put);
+			printf("%s %u %s %d %.2f %.2f\n", rivals[r].name, order,
+			       pattern_names[pattern], threads, get, put);
+			fflush(stdout);
+		}
 	}
-	for (i = 0; i < rounds; i++)
-		run_once(rival, pattern, order, threads, nr_pages, &gets[i], &puts[i]);
-	qsort(gets, (size_t)rounds, sizeof(double), compare);
-	qsort(puts, (size_t)rounds, sizeof(double), compare);
-	printf(" %6.1f/%6.1f", gets[rounds / 2], puts[rounds / 2]);
-	fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
 	u64 nr_pages = (argc > 1 ? strtoull(argv[1], NULL, 0) : 4096) << (20 - PAGE_SHIFT);
 	int rounds = argc > 2 ? atoi(argv[2]) : 5;
-	const char *only_row = argc > 3 ? argv[3] : "";
-	static const unsigned orders[] = { 0, 9 };
-	unsigned o, r;
 	int threads, pattern;
-	char row[64];
+	unsigned order;
 
-	if (rounds < 1 || rounds > 32)
-		return 2;
-	only_rival = argc > 4 ? argv[4] : NULL;
-	printf("get/put, ns of thread CPU time, %lu MiB of frames, median of %d\n%-24s",
-	       (unsigned long)(nr_pages >> (20 - PAGE_SHIFT)), rounds, "");
-	for (r = 0; r < array_size(rivals); r++)
-		printf(" %13s", rivals[r].name);
-	printf("\n");
-	for (o = 0; o < 2; o++) {
-		for (threads = 1; threads <= MAX_THREADS; threads++) {
-			for (pattern = 0; pattern < NR_PATTERNS; pattern++) {
-				snprintf(row, sizeof(row), "order %u %-7s %d thread%s", orders[o],
-					 pattern_names[pattern], threads, threads > 1 ? "s" : " ");
-				if (!strstr(row, only_row))
-					continue;
-				printf("%s", row);
-				fflush(stdout);
-				for (r = 0; r < array_size(rivals); r++)
-					print_cell(&rivals[r], (enum pattern)pattern, orders[o],
-						   threads, nr_pages, rounds);
-				printf("\n");
-			}
-		}
-	}
+	for (order = 0; order <= PAGEBLOCK_ORDER; order += PAGEBLOCK_ORDER)
+		for (threads = 1; threads <= MAX_THREADS; threads++)
+			for (pattern = 0; pattern < NR_PATTERNS; pattern++)
+				if (argc < 4 || !strcmp(argv[3], pattern_names[pattern]))
+					measure((enum pattern)pattern, order, threads, nr_pages,
+						rounds);
 	return 0;
 }

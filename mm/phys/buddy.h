@@ -97,8 +97,8 @@ static inline struct pageblock *pfn_to_block(const struct phys *phys, pfn_t pfn)
 /* Bring in what giving or taking the frame is going to write. */
 static inline void buddy_prefetch(const struct phys *phys, pfn_t pfn)
 {
-	__builtin_prefetch(&phys->free_bits[pfn / 64], 1);
-	__builtin_prefetch(pfn_to_block(phys, pfn), 1);
+	prefetch_write(&phys->free_bits[pfn / 64]);
+	prefetch_write(pfn_to_block(phys, pfn));
 }
 
 static inline enum migratetype pfn_migratetype(const struct phys *phys, pfn_t pfn)

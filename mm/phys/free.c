@@ -197,7 +197,7 @@ static always_inline bool push_page(struct phys *phys, struct page *page, unsign
 	u32 newest = ring->newest, unchecked = ring->unchecked;
 
 	if (unchecked || newest == ring->newest_freed) {
-		__builtin_prefetch(page, 1);
+		prefetch_write(page);
 		ring->unchecked = ++unchecked;
 	} else if (unlikely(!put_simple(page))) {
 		return false;

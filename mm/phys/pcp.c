@@ -148,7 +148,7 @@ static u32 refill_blocks(struct zone *zone, struct pcp_ring *ring, enum migratet
 			break;
 		/* The owner's first act is to write it, and another CPU may have been the last. */
 		if (zone->phys->mem_map)
-			__builtin_prefetch(zone->phys->mem_map + pfn, 1);
+			prefetch_write(zone->phys->mem_map + pfn);
 		ring->frames[ring->newest++ & ring->mask] = (u32)pfn;
 	}
 	return n;

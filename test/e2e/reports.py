@@ -112,6 +112,31 @@ def huge_ram(bench):
     expect(huge >= 2048, f'{huge} kB of huge pages')
 
 
+SHARED = '''
+import mmap, os
+m = mmap.mmap(-1, 32 << 20)
+for i in range(0, len(m), 4096):
+    m[i] = 1 + i // 4096 % 250
+if os.fork() == 0:
+    os._exit(sum(m[i] == 1 + i // 4096 % 250 for i in range(0, len(m), 4096)) != 8192)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+'''
+
+
+@check('shared-runs')
+def shared_runs(bench):
+    """shared memory comes in runs of pages: few faults for its maker, and few for its relatives"""
+    faults = {}
+    for pages in (1, 512):
+        run = bench.on_quire([PYTHON, '-c', SHARED], 98304, 0,
+                             ['--set', f'fault_zero_pages={pages}'])
+        expect_status(run, 0)
+        expect(run.stdout == b'0\n', run.stdout)
+        faults[pages] = run.counter('pgfault')
+    expect(faults[512] + 6000 < faults[1], f'{faults} faults')
+    return f'{faults[512]} faults instead of {faults[1]}'
+
+
 @check('progress')
 def progress(bench):
     """--progress shows RSS, free memory, swap and faults"""

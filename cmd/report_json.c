@@ -162,6 +162,8 @@ int report_json(FILE *out, const struct quire_report *r, char **argv)
 	cJSON_AddNumberToObject(root, "user_s", r->user_s);
 	cJSON_AddNumberToObject(root, "sys_s", r->sys_s);
 	cJSON_AddNumberToObject(root, "quire_s", r->inside_s);
+	cJSON_AddNumberToObject(root, "agent_trips", (double)r->agent_trips);
+	cJSON_AddNumberToObject(root, "agent_commands", (double)r->agent_commands);
 	cJSON_AddNumberToObject(root, "processes", (double)r->processes);
 	cJSON_AddNumberToObject(root, "killed_at_end", (double)r->killed_at_end);
 	add_memory(root, r);

@@ -25,7 +25,7 @@ static inline void gather_init(struct gather *g, struct machine *m)
 	g->nr = 0;
 }
 
-/* Adds one page; joins it to the last range where it continues it. */
+/* Adds one page; joins it to a range that it continues. */
 void gather_add(struct gather *g, struct mm *mm, vaddr_t addr);
 /* Nothing gathered translates any more when this returns. */
 void gather_flush(struct gather *g);

@@ -473,30 +473,39 @@ static struct run uninstall(struct space *s, vaddr_t start, vaddr_t end)
 	return run;
 }
 
+/* The space behind a range, if the host has anything of it that it could forget. */
+static struct space *space_behind(const struct mmu_range *range)
+{
+	struct space *s = space_of(range->mm);
+
+	return s && !s->quiet && !s->gone ? s : NULL;
+}
+
+/* One trip for each space, all of them at once: a page may be mapped by many processes. */
 static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
 {
-	struct space *posted = NULL;
+	struct space *s;
+	struct run run;
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		struct space *s = space_of(ranges[i].mm);
-		struct run run;
-
-		if (!s || s->quiet || s->gone)
+		s = space_behind(&ranges[i]);
+		if (!s)
 			continue;
 		if (s->nr_futex)
 			space_wake_futexes(s, ranges[i].start, ranges[i].end);
 		invariant(S2, s->comm);
-		if (posted && posted != s)
-			(void)agent_run(posted);
-		posted = s;
 		run = uninstall(s, ranges[i].start, ranges[i].end);
 		if (run.end)
 			agent_post(s, SYS_madvise, run.start, run.end - run.start, MADV_DONTNEED, 0,
 				   0, 0);
 	}
-	if (posted)
-		(void)agent_run(posted);
+	for (i = 0; i < nr; i++)
+		if ((s = space_behind(&ranges[i])))
+			agent_go(s, 0);
+	for (i = 0; i < nr; i++)
+		if ((s = space_behind(&ranges[i])))
+			(void)agent_sync(s);
 }
 
 const struct mmu_ops host_mmu_ops = {

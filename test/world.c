@@ -407,7 +407,8 @@ void world_open(struct world *w, struct world_config config)
 	memset(w->ram, 0, config.ram_pages * PAGE_SIZE);
 	mc.phys = (struct phys_config){ .ram = w->ram,
 					.nr_pages = config.ram_pages,
-					.min_free_kbytes = config.min_free_kbytes };
+					.min_free_kbytes = config.min_free_kbytes,
+					.movable_pages = config.movable_pages };
 	if (config.swap_pages) {
 		test_device_init(&w->swap, config.swap_bytes ? config.swap_bytes
 							     : config.swap_pages * PAGE_SIZE);

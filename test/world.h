@@ -73,6 +73,7 @@ struct world_config {
 	u64 ram_pages, swap_pages; /* swap_pages 0: none */
 	u64 swap_bytes; /* the device's real size; 0: as large as its slots ask */
 	u64 min_free_kbytes;
+	u64 movable_pages; /* zone Movable, at the top */
 };
 
 struct world {

@@ -256,9 +256,14 @@ u64 kmem_cache_shrink(struct kmem_cache *cache)
 	return destroy_slabs(cache, &doomed);
 }
 
+/* What is in slabs that go was looked at. Linux counts what its shrinkers scan. */
 static void reap_cache(void *arg, struct kmem_cache *cache)
 {
+	u64 slabs = cache->nr_slabs;
+
 	*(u64 *)arg += kmem_cache_shrink(cache);
+	stat_add_atomic(&cache->phys->stat, SLABS_SCANNED,
+			(slabs - cache->nr_slabs) * cache->nr_objs);
 }
 
 u64 kmem_reap(struct phys *phys)

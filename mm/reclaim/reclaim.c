@@ -172,7 +172,8 @@ static void snapshot(struct scan *s)
  * Rounds of rising priority on these nodes (bit n: node n) until `want` pages are free. Linux:
  * do_try_to_free_pages(), shrink_slab().
  */
-static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 nodes, u64 want)
+static u64 reclaim_until(struct machine *m, enum reclaimer who, enum zone_type highest, u64 nodes,
+			 u64 want)
 {
 	u64 got = 0;
 	int priority;
@@ -188,6 +189,7 @@ static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 nodes, u64 w
 			struct scan s = { .machine = m,
 					  .node = m->phys.nodes[nid],
 					  .who = who,
+					  .highest = highest,
 					  .priority = priority,
 					  .want = want - got };
 
@@ -205,7 +207,7 @@ static u64 reclaim_until(struct machine *m, enum reclaimer who, u64 nodes, u64 w
 
 u64 reclaim_pages(struct machine *m, u64 want)
 {
-	return reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want);
+	return reclaim_until(m, RECLAIM_DIRECT, ZONE_MOVABLE, ALL_NODES, want);
 }
 
 #define OOM_DEFER_MAX 1000 /* then it was no fork that kept memory from being reclaimed */
@@ -228,6 +230,7 @@ static bool oom_defer(struct machine *m)
 enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned order)
 {
 	struct machine *m = container_of(phys, struct machine, phys);
+	enum zone_type highest = gfp_zone(phys, gfp);
 	/* Compaction needs room for copies of twice the block. Linux: compact_gap(). */
 	u64 want = max_u64(SWAP_CLUSTER_MAX, order ? 2ull << order : 1);
 	int retry;
@@ -236,13 +239,13 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 		return PRESSURE_RESERVES;
 	if (!(gfp & __GFP_DIRECT_RECLAIM))
 		return PRESSURE_FAIL;
-	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + gfp_zone(phys, gfp)));
+	stat_inc(&phys->stat, (enum vm_stat_item)(ALLOCSTALL_DMA + highest));
 	for (retry = 0; retry < MAX_RECLAIM_RETRIES; retry++)
-		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, want) > 0)
+		if (reclaim_until(m, RECLAIM_DIRECT, highest, ALL_NODES, want) > 0)
 			return PRESSURE_RETRY;
 	if (m->swap.failing) { /* once more, before somebody dies for it */
 		m->swap.failing = 0;
-		if (reclaim_until(m, RECLAIM_DIRECT, ALL_NODES, SWAP_CLUSTER_MAX) > 0)
+		if (reclaim_until(m, RECLAIM_DIRECT, highest, ALL_NODES, SWAP_CLUSTER_MAX) > 0)
 			return PRESSURE_RETRY;
 	}
 	if (order > 3 || (gfp & (__GFP_NORETRY | __GFP_RETRY_MAYFAIL)))
@@ -252,19 +255,19 @@ enum pressure_result pressure_relieve(struct phys *phys, gfp_t gfp, unsigned ord
 	return oom_kill(m, order) ? PRESSURE_RETRY : PRESSURE_FAIL;
 }
 
-/* A zone with enough free pages is enough for the node. Linux: pgdat_balanced(). */
-static bool balanced(const struct node *node)
+/* One zone with enough free pages will do, up to the highest wanted. Linux: pgdat_balanced(). */
+static bool balanced(const struct node *node, enum zone_type highest)
 {
 	bool any = false;
-	int z;
+	unsigned int z;
 
-	for (z = 0; z < MAX_NR_ZONES; z++) {
+	for (z = 0; z <= highest; z++) {
 		const struct zone *zone = &node->zones[z];
 
 		if (!zone_managed(zone))
 			continue;
 		any = true;
-		if (zone_watermark_ok(zone, 0, zone_wmark(zone, WMARK_HIGH), ZONE_MOVABLE, 0))
+		if (zone_watermark_ok(zone, 0, zone_wmark(zone, WMARK_HIGH), highest, 0))
 			return true;
 	}
 	return !any;
@@ -284,11 +287,13 @@ static void relieve_boost(struct machine *m, struct node *node)
 	if (!boost)
 		return;
 	m->reclaiming++;
-	for (priority = DEF_PRIORITY; priority >= BOOST_PRIORITY && got < boost && !balanced(node);
+	for (priority = DEF_PRIORITY;
+	     priority >= BOOST_PRIORITY && got < boost && !balanced(node, ZONE_MOVABLE);
 	     priority--) {
 		struct scan s = { .machine = m,
 				  .node = node,
 				  .who = RECLAIM_KSWAPD,
+				  .highest = ZONE_MOVABLE,
 				  .priority = priority,
 				  .want = boost - got,
 				  .no_swap = true };
@@ -308,17 +313,24 @@ bool kswapd_step(struct machine *m)
 		return false;
 	for (nid = 0; nid < m->phys.nr_nodes; nid++) {
 		struct node *node = m->phys.nodes[nid];
+		enum zone_type highest;
 		u64 got;
 
-		if (node)
-			relieve_boost(m, node);
-		if (!node || balanced(node))
+		if (!node)
+			continue;
+		relieve_boost(m, node);
+		/* Nobody said: then all of them. */
+		highest = node->kswapd_highest ? node->kswapd_highest : ZONE_MOVABLE;
+		if (balanced(node, highest))
 			continue;
 		stat_inc(&m->phys.stat, PAGEOUTRUN);
-		got = reclaim_until(m, RECLAIM_KSWAPD, 1ull << nid, SWAP_CLUSTER_MAX);
-		if (got && !balanced(node))
+		got = reclaim_until(m, RECLAIM_KSWAPD, highest, 1ull << nid, SWAP_CLUSTER_MAX);
+		if (got && !balanced(node, highest))
 			return true;
 	}
+	for (nid = 0; nid < m->phys.nr_nodes; nid++)
+		if (m->phys.nodes[nid])
+			m->phys.nodes[nid]->kswapd_highest = ZONE_DMA;
 	m->phys.kswapd_wanted = 0;
 	return false;
 }

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/types.h"
 #include "phys/lru.h"
+#include "phys/zone.h"
 #include "space/gather.h"
 
 struct machine;
@@ -27,6 +28,7 @@ struct scan {
 	struct machine *machine;
 	struct node *node;
 	enum reclaimer who;
+	enum zone_type highest; /* pages of higher zones are of no use. Linux: reclaim_idx */
 	int priority; /* scan a list's size >> priority */
 	u64 want; /* pages to reclaim */
 	u64 scanned, reclaimed;

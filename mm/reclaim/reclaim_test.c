@@ -71,6 +71,32 @@ static void second_chance(void **state)
 	world_close(&w);
 }
 
+/* Where the kernel wants room, pages of zone Movable stay, for they are none. */
+static void lower_zones(void **state)
+{
+	struct page *page[512];
+	struct mm *mm;
+	u64 written;
+	unsigned int nr, i;
+
+	(void)state;
+	world_open(&w, (struct world_config){
+			       .ram_pages = 1024, .swap_pages = 1024, .movable_pages = 512 });
+	mm = space_with(640);
+	/* The upper half of RAM is used first: it is at the back of the lists. */
+	write_pages(mm, 0, 640);
+	written = stat_read(&w.m.phys.stat, PSWPOUT);
+	for (nr = 0; nr < 512 && !stat_read(&w.m.phys.stat, PGSKIP_MOVABLE); nr++)
+		assert_non_null(page[nr] = alloc_page(&w.m.phys, GFP_KERNEL));
+	for (i = 0; i < 32; i++)
+		assert_non_null(page[nr++] = alloc_page(&w.m.phys, GFP_KERNEL));
+	assert_in_range(stat_read(&w.m.phys.stat, PSWPOUT), written + 1, written + 128);
+	for (i = 0; i < nr; i++)
+		__free_page(&w.m.phys, page[i]);
+	world_exit(mm);
+	world_close(&w);
+}
+
 /* swappiness 0: anonymous pages stay while there is file cache. */
 static void swappiness(void **state)
 {
@@ -231,9 +257,13 @@ static void fork_in_full_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(second_chance), cmocka_unit_test(swappiness),
-		cmocka_unit_test(used_in_turn),	 cmocka_unit_test(badness),
-		cmocka_unit_test(victims),	 cmocka_unit_test(fork_in_full_memory),
+		cmocka_unit_test(second_chance),
+		cmocka_unit_test(swappiness),
+		cmocka_unit_test(used_in_turn),
+		cmocka_unit_test(badness),
+		cmocka_unit_test(victims),
+		cmocka_unit_test(lower_zones),
+		cmocka_unit_test(fork_in_full_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,17 +60,37 @@ unsigned int page_referenced(struct machine *m, struct page *page, struct gather
 	return r.young;
 }
 
-/* Takes up to nr pages from the back of a list onto `out`, with a reference each. */
+#define SKIP_MAX 1024 /* pages of higher zones that one batch passes over */
+
+/*
+ * Takes up to nr pages from the back of a list onto `out`, with a reference each. Those of zones
+ * that are not wanted go to the front, so that the next batch does not meet them again.
+ */
 static u64 isolate(struct scan *s, enum lru_list l, u64 nr, struct list_head *out)
 {
 	struct lruvec *lru = &s->node->lruvec;
+	struct list_head skipped;
 	struct page *page;
-	u64 n;
+	u64 n = 0, nr_skipped = 0;
 
-	for (n = 0; n < nr && (page = lru_last(lru, l)); n++) {
+	list_init(&skipped);
+	while (n < nr && nr_skipped < SKIP_MAX && (page = lru_last(lru, l))) {
 		lru_del(lru, page);
+		if (page_zonenum(page) > s->highest) {
+			list_add(&page->lru, &skipped);
+			nr_skipped++;
+			continue;
+		}
 		page->refcount++;
 		list_add(&page->lru, out);
+		n++;
+	}
+	while (!list_empty(&skipped)) {
+		page = list_last_entry(&skipped, struct page, lru);
+		list_del_init(&page->lru);
+		lru_add(lru, page);
+		stat_inc(&s->machine->phys.stat,
+			 (enum vm_stat_item)(PGSKIP_DMA + page_zonenum(page)));
 	}
 	s->scanned += n;
 	return n;

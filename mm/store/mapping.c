@@ -217,8 +217,10 @@ void mapping_prune(struct machine *m)
 	struct mapping *map, *after;
 
 	list_for_each_entry_safe(map, after, &m->mappings, struct mapping, link)
-		if (map->users == 0 && map->pages.nr_pages == 0)
+		if (map->users == 0 && map->pages.nr_pages == 0) {
+			stat_inc(&m->phys.stat, SLABS_SCANNED);
 			mapping_free(map);
+		}
 }
 
 void mapping_destroy_all(struct machine *m)

@@ -50,6 +50,7 @@ def compact_with_swap(bench):
     expect_orders(run, 20)
     expect(run.counter('pswpout') > 500, f'only {run.counter("pswpout")} pages swapped out')
     expect(run.counter('pgmigrate_success') > 100, 'hardly a page moved')
+    expect(run.counter('slabs_scanned') > 0, 'no kernel object was looked at')
     return f'{run.counter("pgmigrate_success")} pages moved, {run.counter("pswpout")} swapped out'
 
 

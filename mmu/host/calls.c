@@ -501,7 +501,8 @@ const char *call_name(int nr)
 	return e ? e->name : "unknown";
 }
 
-static void answer(struct host *h, struct proc *p, const struct deferred *n)
+/* False: it must wait. */
+static bool answer(struct host *h, struct proc *p, const struct deferred *n)
 {
 	const struct entry *e = entry_of(n->nr);
 	struct request r = { h, p, p->space->mm, n };
@@ -519,6 +520,7 @@ static void answer(struct host *h, struct proc *p, const struct deferred *n)
 		reply_continue(h, n->id);
 	else
 		reply_value(h, n->id, ret);
+	return ret != LATER;
 }
 
 static bool is_gate(const struct deferred *n)
@@ -549,8 +551,8 @@ void calls_handle(struct host *h, const struct deferred *n)
 			reply_value(h, n->id, -ENOSYS);
 		return;
 	}
-	if (!enter_process(p, n))
-		answer(h, p, n);
+	if (!enter_process(p, n) && !answer(h, p, n))
+		return; /* it counts when it is answered */
 	if (n->nr >= 0 && n->nr < CALL_STATS) {
 		h->call[n->nr].count++;
 		h->call[n->nr].ns += now_ns() - start;

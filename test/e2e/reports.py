@@ -17,6 +17,18 @@ KEYS = {
 COUNTERS = ('pgfault', 'pgmajfault', 'pgscan_kswapd', 'pgscan_direct', 'pgsteal_kswapd',
             'pgsteal_direct', 'pswpin', 'pswpout', 'workingset_refault_anon',
             'workingset_refault_file', 'oom_kill', 'pgfree')
+FORKS = '''
+import os, threading
+def work():
+    for i in range(25):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+threads = [threading.Thread(target=work) for i in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+'''
 DICT = '''
 d = {i: str(i) * 3 for i in range(300000)}
 print(sum(len(v) for v in d.values()))
@@ -282,3 +294,13 @@ three = mmap.mmap(-1, 11 << 20)     # shared and anonymous: the machine's own
     quiet = bench.on_quire([PYTHON, '-c', 'import mmap; mmap.mmap(-1, 9 << 20)'],
                            flags=('--expect', 'host_mapped_kb < 512'))
     expect_status(quiet, 0)
+
+
+@check('report-forks')
+def forks(bench):
+    """forks that wait for each other are counted once each"""
+    run = bench.on_quire([PYTHON, '-c', FORKS], 65536, 0)
+    expect_status(run, 0)
+    count = run.report['calls']['clone']['count'] if 'clone' in run.report['calls'] else 0
+    count += run.report['calls'].get('fork', {'count': 0})['count']
+    expect(count == 100, f'{count} forks were counted, there were 100')

@@ -170,12 +170,16 @@ s64 call_mmap(struct mm *mm, const struct map_request *req)
 s64 call_munmap(struct mm *mm, vaddr_t addr, u64 len)
 {
 	vaddr_t end = addr + align_up(len, PAGE_SIZE);
+	struct vma *vma;
 
 	if ((addr & ~PAGE_MASK) || !len || addr > TASK_SIZE || end < addr ||
 	    end > TASK_SIZE + PAGE_SIZE)
 		return -EINVAL;
 	if (range_free(mm, addr, end - addr))
 		return 0;
+	vma = vma_at(mm, addr);
+	if (mm->map_count >= MAX_MAP_COUNT && vma && vma->start < addr && end < vma->end)
+		return -ENOMEM; /* it would leave one area more */
 	if (vma_cut(mm, addr, end) < 0)
 		return -ENOMEM;
 	remove_areas(mm, addr, end);

@@ -58,6 +58,8 @@ static int protect_area(struct mm *mm, vaddr_t start, vaddr_t end, u32 access)
 
 	if ((vma->flags & VM_ACCESS) == access)
 		return 0;
+	if (mm->map_count >= MAX_MAP_COUNT && (vma->start < start || end < vma->end))
+		return -ENOMEM;
 	if (vma_cut(mm, start, end) < 0)
 		return -ENOMEM;
 	vma = vma_at(mm, start);

@@ -86,6 +86,7 @@ bool area_restrict(struct mm *mm, const struct vma *vma, vaddr_t start, vaddr_t 
 	    !only_more_rights(s, prot, start, end))
 		return false;
 	while (next_other_rights(s, prot, &at, end, &run)) {
+		s->mappings += 2;
 		agent_post(s, SYS_mprotect, run.start, run.end - run.start, (u64)prot, 0, 0, 0);
 		for (; run.start < run.end; run.start += PAGE_SIZE) {
 			u32 *sh = shadow_get(s, run.start);

@@ -63,6 +63,8 @@ struct space {
 	unsigned int nr_def;
 	unsigned int posted; /* commands not yet handed to the agent */
 	bool careful; /* these make windows and translations: none after one that fails */
+	unsigned int mappings; /* of the host: an upper bound */
+	vaddr_t room_next; /* where windows are given back next */
 	bool in_flight; /* the agent was given commands, and has not been waited for */
 	unsigned int staged; /* mremap() calls among them whose event was not read yet */
 	bool lent; /* a process that is no vfork child may share the address space */
@@ -156,6 +158,7 @@ struct host {
 	int uffd_dev; /* /dev/userfaultfd, or -1 where the host has none */
 	u8 *ram;
 	u64 ram_bytes; /* length of the RAM file */
+	unsigned int max_mappings; /* of a process, less a margin */
 	u64 ram_max_bytes; /* that it may reach */
 	u8 *comm_base;
 	u8 slot_used[COMM_SLOTS];
@@ -320,6 +323,12 @@ void calls_handle(struct host *h, const struct deferred *n);
 void reply_value(struct host *h, u64 id, s64 value);
 void reply_continue(struct host *h, u64 id);
 const char *call_name(int nr);
+
+/* room.c */
+/* How many mappings a process may have on this host, less a margin. */
+unsigned int room_limit(void);
+/* If the space may be near the limit, windows are given back. */
+void room_make(struct space *s);
 
 /* limits.c */
 /* The manager, and all that it starts, have no limits; h->limits has what they were. */

@@ -198,6 +198,7 @@ static int post_windows(struct space *s, const struct vma *vma, vaddr_t start, v
 		c.end = run.end;
 		c.offset = run.pfn << PAGE_SHIFT;
 		post_mapping(s, &c, staging_of(s, vma, &run));
+		s->mappings += 2;
 		if (++*nr % WINDOWS_MAX == 0)
 			err = agent_run(s);
 	}
@@ -373,6 +374,7 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 		space_settle(s->host);
 	err = agent_sync(s);
 	s->replaced = false;
+	room_make(s);
 	if (!err)
 		err = post_windows(s, vma, start, end, &nr);
 	if (!err)

@@ -163,6 +163,7 @@ struct host *host_create(const struct quire_run_config *c)
 		list_init(&h->tid_hash[i]);
 	}
 	limits_lift(h);
+	h->max_mappings = room_limit();
 	memory_describe(h, &layout);
 	h->ram_fd = ram_file(h->ram_bytes);
 	h->ram = ram_map(h->ram_fd, h->ram_max_bytes);

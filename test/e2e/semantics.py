@@ -37,6 +37,8 @@ DOCS = {
     'peek': 'a debugger looks at memory that does not fit',
     'race': 'other threads look while rights and frames change',
     'sandbox': 'fork and exec under a seccomp filter of its own',
+    'scatter': 'pages in more scattered frames than the host allows mappings',
+    'scatter-areas': 'as many areas as Linux allows, and one more',
     'selfproc': '/proc/self as the program sees it',
     'hog': 'every page written and checked, three times over',
 }
@@ -66,6 +68,8 @@ small('jit')
 small('race', '20', mem=(PLENTY,), flags=('--fail', 'pause:20'), timeout=90)
 small('peek', '16', '60', mem=(PLENTY, SHORT), timeout=60)
 small('sandbox', mem=(PLENTY,))
+small('scatter', 'frames', '300', mem=('400M',), timeout=120)
+small('scatter', 'areas', '132000', name='scatter-areas', mem=('640M',), timeout=120)
 small('selfproc', 'one', 'two words', mem=(PLENTY,))
 small('hog', '48', 'rewrite', '2', name='hog', mem=(PLENTY, '16M'))
 

@@ -21,7 +21,8 @@ struct page *movable_page(struct phys *phys, pfn_t pfn)
 
 	if (pfn_is_free(phys, pfn) || page->refcount <= 0 || page->flags & immovable)
 		return NULL;
-	settle_free_pages(phys);
+	/* The owner of one that was moved before may just have given it back. */
+	pcp_settle_cpu(pfn_zone(phys, pfn), phys_this_cpu(phys));
 	return page->refcount > 0 ? page : NULL;
 }
 
@@ -103,6 +104,7 @@ static bool empty_block(struct compact_control *control, u64 id)
 	struct page *page, *target;
 	unsigned order;
 
+	pcp_settle_zone(control->zone);
 	if (phys->move_ops->prepare)
 		phys->move_ops->prepare(phys->move_arg, phys, pfn, end);
 	for (; pfn < end; pfn++) {

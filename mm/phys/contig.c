@@ -74,6 +74,7 @@ static void empty_part(struct phys *phys, pfn_t start, pfn_t end)
 	struct page *page;
 	pfn_t pfn;
 
+	pcp_settle_zone(pfn_zone(phys, start));
 	if (phys->move_ops->prepare)
 		phys->move_ops->prepare(phys->move_arg, phys, start, end);
 	for (pfn = start; pfn < end;) {

@@ -53,12 +53,12 @@ void phys_cpu_return(struct phys *phys, unsigned cpu)
 		__atomic_store_n(&phys->cpu_states[cpu], CPU_IDLE, __ATOMIC_RELEASE);
 }
 
-static void settle_cpu(struct zone *zone, unsigned cpu)
+void pcp_settle_cpu(struct zone *zone, unsigned cpu)
 {
 	struct pcp *pcp = zone->pcp[cpu];
 	int i;
 
-	if (!phys_cpu_borrow(zone->phys, cpu))
+	if (zone->phys->puts == PUTS_NOW || !phys_cpu_borrow(zone->phys, cpu))
 		return;
 	lock_take(&pcp->lock);
 	for (i = 0; i < NR_PCP_RINGS; i++)
@@ -67,16 +67,21 @@ static void settle_cpu(struct zone *zone, unsigned cpu)
 	phys_cpu_return(zone->phys, cpu);
 }
 
+void pcp_settle_zone(struct zone *zone)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++)
+		pcp_settle_cpu(zone, cpu);
+}
+
 void settle_free_pages(struct phys *phys)
 {
 	struct zone *zone;
-	unsigned nid, type, cpu;
+	unsigned nid, type;
 
-	if (phys->puts == PUTS_NOW)
-		return;
 	for_each_zone(phys, nid, type, zone)
-		for (cpu = 0; cpu < phys->nr_cpus; cpu++)
-			settle_cpu(zone, cpu);
+		pcp_settle_zone(zone);
 }
 
 static void drain_cpu(struct zone *zone, unsigned cpu)

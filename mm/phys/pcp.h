@@ -76,6 +76,10 @@ static inline void pcp_settle_all(struct pcp *pcp, struct pcp_ring *ring)
 		pcp_settle(pcp, ring, ring->unchecked);
 }
 
+/* Of all rings of a CPU, of all CPUs of a zone; takes their locks. See settle_free_pages(). */
+void pcp_settle_cpu(struct zone *zone, unsigned cpu);
+void pcp_settle_zone(struct zone *zone);
+
 /* The newest block of a ring: frame number, with FRAME_FRESH for order 0; FRAME_NONE: empty. */
 static inline u32 pcp_pop(struct pcp *pcp, int index, unsigned order)
 {

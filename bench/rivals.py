@@ -118,7 +118,8 @@ class OwnFiles:
     """Copies of files, in their places for one program, and in nobody's memory when it starts.
 
     Text that the host has cached already is free of charge in a memory cgroup; in a machine of
-    Quire's it is not. With these, it is in neither.
+    Quire's it is not. With these, it is in neither. What reads them finds them in the host's cache
+    of the image, as Quire does.
     """
 
     SCRIPT = ('while [ $# -gt 0 ]; do mount --bind "$2" "$1" || exit 1; shift 2; done; '
@@ -127,7 +128,13 @@ class OwnFiles:
     def __init__(self, directory, paths):
         self.folder = tempfile.mkdtemp(prefix='files-', dir=directory)
         os.chmod(self.folder, 0o755)
+        self.image = self.folder + '.img'
         self.namespace = None
+        try:
+            self.mount(sum(os.path.getsize(path) for path in paths))
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.close()
+            raise Unavailable(f'no loop device for files of its own: {error}') from error
         pairs = []
         for number, path in enumerate(paths):
             copy = os.path.join(self.folder, str(number))
@@ -145,6 +152,16 @@ class OwnFiles:
             self.close()
             raise Unavailable('no mount namespace for a program with files of its own')
 
+    def mount(self, size):
+        """A file system of their own, with Linux's default readahead: the disk's can be larger."""
+        with open(self.image, 'wb') as f:
+            f.truncate(size + size // 8 + (16 << 20))
+        subprocess.run(['/sbin/mkfs.ext4', '-q', '-F', self.image], check=True)
+        subprocess.run(['mount', '-o', 'loop', self.image, self.folder], check=True)
+        os.chmod(self.folder, 0o755)
+        device = os.stat(self.folder).st_dev
+        write(f'/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb', 128)
+
     def command(self, directory, argv):
         """argv, run in the directory with the copies in place, which nobody has in memory."""
         for copy in self.copies:
@@ -158,7 +175,11 @@ class OwnFiles:
     def close(self):
         if self.namespace is not None:
             os.close(self.namespace)
+        if os.path.ismount(self.folder):
+            subprocess.run(['umount', self.folder], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if os.path.exists(self.image):
+            os.unlink(self.image)
 
 
 class UserModeLinux:

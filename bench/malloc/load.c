@@ -88,19 +88,34 @@ static void fifo(size_t rounds)
 		free(ring[k]);
 }
 
-static void churn(size_t rounds)
+/* `look`: at a block before it is freed, as destructors do. */
+static void replace_at_random(size_t rounds, int look)
 {
-	static void *held[100000];
+	static char *held[100000];
+	volatile char seen;
 	uint64_t seed = 3;
 
 	for (size_t i = 0; i < rounds * 8000000; i++) {
 		size_t k = next(&seed) % 100000;
 
+		if (look && held[k])
+			seen = held[k][0];
 		free(held[k]);
 		held[k] = block(skewed(&seed, 4096));
 	}
 	for (int k = 0; k < 100000; k++)
 		free(held[k]);
+	(void)seen;
+}
+
+static void churn(size_t rounds)
+{
+	replace_at_random(rounds, 0);
+}
+
+static void objects(size_t rounds)
+{
+	replace_at_random(rounds, 1);
 }
 
 /* Trees built and dropped: a compiler's or an interpreter's pattern. */
@@ -369,8 +384,8 @@ static void remains(size_t rounds)
 	sleep(1);
 	after = resident() - base;
 	printf("allocated %zu MiB, right after the frees RSS %zu MiB, live %zu KiB, "
-	       "RSS after 1 s %zu KiB: %.2f\n", all / MIB, peak / MIB, live / KIB,
-	       after / KIB, (double)after / (double)live);
+	       "RSS after 1 s %zu KiB: %.2f\n",
+	       all / MIB, peak / MIB, live / KIB, after / KIB, (double)after / (double)live);
 }
 
 /* A program that allocates once: what it costs to have an allocator. */
@@ -384,11 +399,11 @@ static const struct {
 	const char *name;
 	void (*run)(size_t rounds);
 } loads[] = {
-	{ "pair", pair },	  { "lifo", lifo },	  { "fifo", fifo },
-	{ "churn", churn },	  { "trees", trees },	  { "handover", handover },
-	{ "servers", servers },	  { "growth", growth },	  { "middle", middle },
-	{ "large", large },	  { "phases", phases },	  { "remains", remains },
-	{ "once", once },
+	{ "pair", pair },	{ "lifo", lifo },	{ "fifo", fifo },
+	{ "churn", churn },	{ "trees", trees },	{ "handover", handover },
+	{ "servers", servers }, { "growth", growth },	{ "middle", middle },
+	{ "large", large },	{ "phases", phases },	{ "remains", remains },
+	{ "once", once },	{ "objects", objects },
 };
 
 int main(int argc, char **argv)

@@ -38,10 +38,11 @@ static uint16_t magazine_max(uint32_t bytes)
 /* Smaller blocks go by the hundred to another thread that frees them: that must stay cheap. */
 static uint16_t magazine_low(const struct class_info *info)
 {
-	uint32_t n = MAGAZINE_LOW_BYTES / info->bytes;
+	bool small = info->bytes <= MAGAZINE_LOW_FROM;
+	uint32_t n = (small ? MAGAZINE_BYTES : MAGAZINE_LOW_BYTES) / info->bytes;
 
-	if (info->bytes <= MAGAZINE_LOW_FROM)
-		return info->magazine_max;
+	if (n > info->magazine_max)
+		n = info->magazine_max;
 	return (uint16_t)(n ? n : 1);
 }
 

@@ -118,13 +118,18 @@ strace -c -o summary /bin/echo counted && grep -c 'calls' summary
 
 @program('valgrind', mem=('512M',), timeout=120)
 def valgrind(bench):
-    """valgrind on Quire finds the bad read and the leak"""
+    """valgrind on Quire finds the bad read and the leaks
+
+    The block of 3,000,000 bytes is left out: it is sometimes only "possibly lost". It lies at
+    some 78 to 81 million, and ld.so keeps how many cycles it took to load the program.
+    """
     bench.need('valgrind')
     target = build(bench)
     script = f'''
 valgrind --error-exitcode=9 --leak-check=full --log-file=log {target} bad
 echo "status $?"
 sed 's/^==[0-9]*== *//; s/0x[0-9A-F]*/0x/g' log |
-    grep -E 'Invalid read|ERROR SUMMARY|definitely lost|total heap usage'
+    grep -E 'Invalid read|ERROR SUMMARY|blocks are definitely lost|total heap usage' |
+    grep -v ^3,000,000
 '''
     return ['/bin/bash', bench.write('valgrind.sh', script)]

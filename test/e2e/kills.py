@@ -20,9 +20,11 @@ FOLDERS = ('/tmp', '/var/tmp', '/dev/shm', '/run')
 def traces(bench):
     """What a run may leave outside its processes: mounts, swap, files."""
     with open('/proc/self/mounts', encoding='utf-8') as f:
-        mounts = {line for line in f if 'quire' in line.lower()}
+        mounts = {line for line in f if 'quire' in line.lower()
+                  and ('quire-e2e-' not in line or bench.top in line)}
     with open('/proc/swaps', encoding='utf-8') as f:
-        swaps = set(f.read().splitlines()[1:])
+        swaps = {line for line in f.read().splitlines()[1:]
+                 if 'quire-e2e-' not in line or bench.top in line}
     files = {name for folder in FOLDERS for name in glob.glob(f'{folder}/*quire*')
              if not os.path.basename(name).startswith('quire-e2e-')}    # other runs of this
     inside = set(os.listdir(bench.tmp)) | set(os.listdir(bench.work))

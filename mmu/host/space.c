@@ -40,7 +40,6 @@
 
 #define WINDOW_MODES                                                                               \
 	(UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP)
-#define RWX (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 int space_prot(const struct vma *vma)
 {
@@ -67,29 +66,6 @@ bool space_alive(struct space *s)
 	struct uffdio_writeprotect wp = { .range = { AGENT_BASE, PAGE_SIZE } };
 
 	return s->uffd < 0 || ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp) == 0 || errno != ESRCH;
-}
-
-void space_post_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
-{
-	struct mapping_call c = { .start = start,
-				  .end = end,
-				  .prot = RWX,
-				  .flags = MAP_PRIVATE | MAP_ANONYMOUS,
-				  .fd = -1,
-				  .modes = UFFDIO_REGISTER_MODE_MISSING };
-
-	post_mapping(s, &c, how);
-}
-
-int space_reset(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
-{
-	int err;
-
-	space_post_backdrop(s, start, end, how);
-	err = agent_run(s);
-	if (!err)
-		shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
-	return err;
 }
 
 /* The next run in [*at, end) whose windows are missing or wrong. */

@@ -19,8 +19,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "mmu/host/host.h"
+#include "mmu/host/shadow.h"
 
+#define RWX		    (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define LINKS_OF_ONE_THREAD 3 /* of /proc/PID/task: itself, its parent, the thread */
 
 enum staging staging_now(struct space *s)
@@ -68,4 +69,27 @@ void post_mapping(struct space *s, const struct mapping_call *c, enum staging ho
 	if (how == STAGED &&
 	    agent_post(s, SYS_mremap, at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, c->start, 0))
 		s->staged++;
+}
+
+void space_post_backdrop(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
+{
+	struct mapping_call c = { .start = start,
+				  .end = end,
+				  .prot = RWX,
+				  .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+				  .fd = -1,
+				  .modes = UFFDIO_REGISTER_MODE_MISSING };
+
+	post_mapping(s, &c, how);
+}
+
+int space_reset(struct space *s, vaddr_t start, vaddr_t end, enum staging how)
+{
+	int err;
+
+	space_post_backdrop(s, start, end, how);
+	err = agent_run(s);
+	if (!err)
+		shadow_fill(s, start, end, SHADOW_BACKDROP | SHADOW_PROT(RWX));
+	return err;
 }

@@ -93,8 +93,36 @@ static void refuse_write(struct space *s, vaddr_t addr)
 		space_bad_access(s, addr, r == FAULT_SIGBUS ? BAD_BUS : BAD_ACCERR);
 }
 
+/*
+ * Between the core's fork and the host's the two must see the same mappings: a fault of the
+ * parent, which could change them, waits.
+ */
+static void hold_fault(struct space *s, vaddr_t addr, u64 flags)
+{
+	if (s->nr_held == s->max_held) {
+		s->max_held = s->max_held ? 2 * s->max_held : 16;
+		s->held = realloc(s->held, s->max_held * sizeof(*s->held));
+		if (!s->held)
+			host_fail("out of host memory");
+	}
+	s->held[s->nr_held++] = (struct held_fault){ addr, flags };
+}
+
+#define PATIENCE_NS 1000000000ull
+
+/*
+ * A child just forked holds all pages that it shares with its parent, until it has its agent. Who
+ * lacks room meanwhile waits, and leaves the child the CPU; but not for one that does not come.
+ */
+static bool waits_for_newborn(const struct space *s)
+{
+	const struct space *newborn = s->host->newborn;
+
+	return s->starved && newborn && newborn != s && now_ns() - newborn->forked_ns < PATIENCE_NS;
+}
+
 /* What a thread gets when its access cannot be granted. */
-static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
+static void fault_failed(struct space *s, vaddr_t addr, u64 flags, enum fault_result r)
 {
 	switch (r) {
 	case FAULT_SEGV_MAPERR:
@@ -107,6 +135,11 @@ static void fault_failed(struct space *s, vaddr_t addr, enum fault_result r)
 		space_bad_access(s, addr, BAD_BUS);
 		break;
 	case FAULT_NO_ROOM:
+		s->starved = s->host->newborn != NULL;
+		if (waits_for_newborn(s)) {
+			hold_fault(s, addr, flags);
+			break;
+		}
 		(void)reclaim_pages(&s->host->machine, 64);
 		space_wake(s, addr); /* it faults again */
 		break;
@@ -133,7 +166,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	sh = shadow_find(s, addr);
 	if (s->in_flight) {
 		if (agent_sync(s) < 0 && !s->gone) {
-			fault_failed(s, addr, FAULT_NO_ROOM);
+			fault_failed(s, addr, flags, FAULT_NO_ROOM);
 			return;
 		}
 		if (sh && *sh & SHADOW_INSTALLED) { /* just now, after the access */
@@ -151,7 +184,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 		*sh |= SHADOW_WP;
 	r = fault_handle(s->mm, addr, write ? ACCESS_WRITE : ACCESS_READ);
 	if (r != FAULT_DONE)
-		fault_failed(s, addr, r);
+		fault_failed(s, addr, flags, r);
 	else if (!s->woken)
 		space_wake(s, addr);
 	s->fault_addr = 0;
@@ -160,26 +193,11 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 	note_peaks(s->host);
 }
 
-/*
- * Between the core's fork and the host's the two must see the same mappings: a fault of the
- * parent, which could change them, waits.
- */
-static void hold_fault(struct space *s, vaddr_t addr, u64 flags)
-{
-	if (s->nr_held == s->max_held) {
-		s->max_held = s->max_held ? 2 * s->max_held : 16;
-		s->held = realloc(s->held, s->max_held * sizeof(*s->held));
-		if (!s->held)
-			host_fail("out of host memory");
-	}
-	s->held[s->nr_held++] = (struct held_fault){ addr, flags };
-}
-
 static void release_held(struct space *s)
 {
 	struct held_fault f;
 
-	while (s->nr_held && !space_is_forking(s)) {
+	while (s->nr_held && !space_is_forking(s) && !waits_for_newborn(s)) {
 		f = s->held[--s->nr_held];
 		handle_fault(s, f.addr, f.flags);
 	}
@@ -423,8 +441,10 @@ static void release_noted(struct host *h)
 	struct space *s;
 
 	list_for_each_entry(s, &h->spaces, struct space, all)
-		if (s->nr_held && !space_is_forking(s))
+		if (s->nr_held && !space_is_forking(s) && !waits_for_newborn(s)) {
+			s->starved = false;
 			release_held(s);
+		}
 }
 
 /* The machine lives as long as its first process, or, if asked for, as any. */

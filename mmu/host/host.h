@@ -88,6 +88,7 @@ struct space {
 	struct limits limits; /* of the process that was forked */
 	struct held_fault *held; /* faults that wait for a fork of this space */
 	unsigned int nr_held, max_held;
+	bool starved; /* one of them found no room */
 };
 
 enum takeover { TAKEOVER_NONE, TAKEOVER_STUB, TAKEOVER_GATE };

@@ -344,7 +344,8 @@ static void retry_later(struct host *h)
 			calls_handle(h, &call);
 	}
 	h->nr_later -= n;
-	memmove(h->later, h->later + n, h->nr_later * sizeof(*h->later));
+	if (h->nr_later) /* there may be no queue yet */
+		memmove(h->later, h->later + n, h->nr_later * sizeof(*h->later));
 }
 
 static void forget_dying(struct host *h, pid_t pid)

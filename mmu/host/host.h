@@ -191,6 +191,7 @@ struct host {
 	int mask_bytes; /* of sched_getaffinity() */
 	bool gathered; /* the programs share the manager's CPU */
 	u64 herd_ns, herd_events;
+	u64 gather_above; /* events a second; 0: not known yet */
 	u64 samples;
 	u64 sum[NR_USE], peak[NR_USE], now[NR_USE]; /* pages */
 	u64 next_sample_ns, next_progress_ns, start_ns;

@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import pathlib
+import re
 
 from harness import PYTHON, check, expect, expect_status, Failure, Skip
 
@@ -109,6 +110,24 @@ def verbose(bench):
     run = bench.launch([bench.quire, 'run', '--mem', '64M', '--verbose', '--', '/bin/true'])
     expect_status(run, 0)
     expect(b'Memory: ' in run.stderr and b'available' in run.stderr, 'no Memory: line')
+
+
+@check('herd')
+def herd(bench):
+    """what a wake-up costs is measured for programs with threads, and bounds the gathering"""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Skip('needs two CPUs')
+    lines = {}
+    threads = [bench.compile('barrier'), '4', '60', '8']
+    for name, program in (('one', ['/bin/true']), ('many', threads)):
+        run = bench.launch([bench.quire, 'run', '--mem', '64M', '--verbose', '--', *program])
+        expect_status(run, 0)
+        lines[name] = re.findall(rb'waking a CPU costs (\d+) us.* above (\d+) events', run.stderr)
+    expect(not lines['one'], 'measured for nothing')
+    expect(len(lines['many']) == 1, f'{len(lines["many"])} lines')
+    cost, limit = map(int, lines['many'][0])
+    expect(4000 <= limit <= 200000, f'limit {limit}')
+    return f'{cost} us, limit {limit} events/s'
 
 
 @check('huge-ram')

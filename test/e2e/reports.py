@@ -143,6 +143,20 @@ def huge_ram(bench):
     expect(huge >= 2048, f'{huge} kB of huge pages')
 
 
+@check('small-ram')
+def small_ram(bench):
+    """where no file system may be made, RAM lies in small pages and all is as before"""
+    bench.need('strace')
+    log = bench.write('strace.log', '')
+    run = bench.launch(['strace', '-f', '-o', log, '-e', 'trace=fsopen',
+                        '-e', 'inject=fsopen:error=EPERM', bench.quire, 'run', '--quiet',
+                        '--mem', '64M', '--', 'sh', '-c', 'grep ShmemPmdMapped /proc/$PPID/smaps'])
+    expect_status(run, 0)
+    expect(b'EPERM' in pathlib.Path(log).read_bytes(), 'nothing was refused')
+    huge = sum(int(line.split()[1]) for line in run.stdout.splitlines())
+    expect(huge == 0, f'{huge} kB of huge pages')
+
+
 SHARED = '''
 import mmap, os
 m = mmap.mmap(-1, 32 << 20)

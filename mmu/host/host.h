@@ -392,6 +392,8 @@ void *ram_map(int fd, u64 bytes);
 struct host *host_create(const struct quire_run_config *config);
 /* Runs the program to its end. 0, or the exit status for a program that could not be started. */
 int host_start(struct host *h, char **argv);
+/* Blocks the signals that the manager reads from a descriptor, and says which. */
+void host_block_signals(sigset_t *set);
 void host_destroy(struct host *h);
 void host_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void host_log(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -210,10 +210,11 @@ static void set_knobs(struct host *h, const struct quire_run_config *c)
 }
 
 /* The manager's whole life. */
-static void run_manager(const struct quire_run_config *c, struct flat *f)
+static void run_manager(const struct quire_run_config *c, struct flat *f, pid_t supervisor)
 {
 	struct host *h = host_create(c);
 
+	h->supervisor = supervisor;
 	f->has_socket = c->control_path;
 	set_knobs(h, c);
 	file_fail_at(c->fail.reads, c->fail.writes, c->fail.error);
@@ -280,6 +281,7 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 	struct flat *f =
 		mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t supervisor = getpid(), manager;
+	sigset_t set;
 	int status, ret;
 
 	if (f == MAP_FAILED)
@@ -290,10 +292,12 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 	if (manager < 0)
 		host_fail("cannot fork: %s", strerror(errno));
 	if (manager == 0) {
+		/* Blocked first: where SIGHUP is ignored (nohup) it would be lost until then. */
+		host_block_signals(&set);
 		prctl(PR_SET_PDEATHSIG, SIGHUP, 0, 0, 0);
 		if (getppid() != supervisor)
 			_exit(125);
-		run_manager(config, f);
+		run_manager(config, f, supervisor);
 	}
 	status = supervise(manager);
 	if (f->has_socket)

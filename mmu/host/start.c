@@ -120,21 +120,26 @@ static int open_swap(const struct quire_run_config *c)
 	return fd;
 }
 
+void host_block_signals(sigset_t *set)
+{
+	static const int signals[] = {
+		SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
+	};
+	unsigned int i;
+
+	sigemptyset(set);
+	for (i = 0; i < array_size(signals); i++)
+		sigaddset(set, signals[i]);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
 static void open_events(struct host *h)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 4 };
 	sigset_t set;
 
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	host_block_signals(&set);
 	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->signal_fd, &ev);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -154,7 +159,6 @@ struct host *host_create(const struct quire_run_config *c)
 		host_fail("out of host memory");
 	h->verbose = c->verbose;
 	h->config = c;
-	h->supervisor = getppid();
 	h->manager = getpid();
 	h->start_ns = now_ns();
 	list_init(&h->spaces);

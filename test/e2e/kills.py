@@ -80,6 +80,28 @@ def kills(bench):
     return f'{count} kill points from seed {bench.options.seed}'
 
 
+@check('kill-at-boot')
+def kill_at_boot(bench):
+    """the supervisor is killed while the machine boots, where SIGHUP is ignored as under nohup"""
+    source = random.Random(1)
+    with open(os.devnull, 'wb') as null:
+        for _ in range(30):
+            process = bench.start(['/bin/sh', '-c', 'trap "" HUP; exec "$@"', 'sh', bench.quire,
+                                   'run', '--quiet', '--mem', '32M', '--', '/bin/sleep', '30'],
+                                  null, null)
+            end = time.monotonic() + 5
+            while not descendants(process.pid) and time.monotonic() < end:
+                pass
+            time.sleep(source.random() * 0.0012)
+            os.kill(process.pid, signal.SIGKILL)
+            bench.wait(process, 20)
+            left = bench.left_behind(5)
+            if left:
+                bench.end_descendants()
+                raise Failure(f'left behind {left}')
+            bench.reap()
+
+
 @check('kill-program')
 def kill_program(bench):
     """kill -9 of the program: quire reports it and ends with 137"""

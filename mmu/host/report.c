@@ -286,6 +286,8 @@ int quire_run(const struct quire_run_config *config, struct quire_report *report
 
 	if (f == MAP_FAILED)
 		host_fail("out of host memory");
+	if (access("/proc/self/status", R_OK) < 0)
+		host_fail("there is no /proc here; mount it: mount -t proc proc /proc");
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	fflush(NULL);
 	manager = fork();

@@ -26,6 +26,16 @@ def refuses(bench, status, *arguments, says=()):
     return text.strip().splitlines()[0][:100]
 
 
+@check('fail-no-proc')
+def no_proc(bench):
+    """without /proc nothing is started, and the message says what to do"""
+    bench.need('unshare')
+    run = bench.launch(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh',
+                        bench.quire, 'run', '--mem', '32M', '--', '/bin/true'])
+    expect_status(run, 125)
+    expect(b'mount -t proc' in run.stderr, run.stderr)
+
+
 @check('fail-missing')
 def missing(bench):
     """a missing program: 127"""

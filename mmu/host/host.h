@@ -296,9 +296,9 @@ bool enter_process(struct proc *p, const struct deferred *n);
 /* Diverts the thread into the agent's code; answers the notification. 0 or -errno. */
 int takeover_begin(struct proc *p, const struct deferred *n, struct space *incoming);
 /* The diverted thread has reached the gate. */
+void takeover_finish(struct proc *p, u64 id);
 /* image.c: the memory of the process's new image becomes `s`. */
 int image_adopt(struct proc *p, struct space *s);
-void takeover_finish(struct proc *p, u64 id);
 
 /* proc.c */
 struct proc *proc_of(struct host *h, pid_t tid);

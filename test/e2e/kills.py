@@ -39,6 +39,15 @@ def choose(root, random_source):
     return random_source.choice(below)
 
 
+def expect_nothing_left(bench, what):
+    """No process of the run is there any more; zombies are reaped."""
+    left = bench.left_behind(5)
+    if left:
+        bench.end_descendants()
+        raise Failure(f'{what}: left behind {left}')
+    bench.reap()
+
+
 def one_kill(bench, seed):
     source = random.Random(seed)
     mem_kb = source.choice((16384, 24576, 65536))
@@ -59,11 +68,7 @@ def one_kill(bench, seed):
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
         bench.wait(process, 20)
-    left = bench.left_behind(5)
-    if left:
-        bench.end_descendants()
-        raise Failure(f'{what}: left behind {left}')
-    bench.reap()
+    expect_nothing_left(bench, what)
     stays = traces(bench) - before
     if stays:
         raise Failure(f'{what}: these stay: {sorted(stays)[:5]}')
@@ -95,11 +100,7 @@ def kill_at_boot(bench):
             time.sleep(source.random() * 0.0012)
             os.kill(process.pid, signal.SIGKILL)
             bench.wait(process, 20)
-            left = bench.left_behind(5)
-            if left:
-                bench.end_descendants()
-                raise Failure(f'left behind {left}')
-            bench.reap()
+            expect_nothing_left(bench, 'kill -9 of the supervisor')
 
 
 @check('kill-program')

@@ -151,6 +151,29 @@ static void fault_failed(struct space *s, vaddr_t addr, u64 flags, enum fault_re
 	}
 }
 
+/* A bounded step of what has time. What moves frames only to have them in order, has most. */
+static bool background(struct host *h)
+{
+	if (h->replacing && !h->machine.phys.kswapd_wanted)
+		return false;
+	space_settle(h);
+	return machine_tick(&h->machine);
+}
+
+/*
+ * With a seed, background work depends on the program's own events alone, not on their timing. A
+ * fault that only shows that a thread was faster than the agent is none.
+ */
+static void take_turn(struct host *h)
+{
+	if (!h->turn_due)
+		return;
+	h->turn_due = false;
+	h->turns++;
+	while (background(h))
+		;
+}
+
 static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 {
 	bool write = flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
@@ -174,6 +197,7 @@ static void handle_fault(struct space *s, vaddr_t addr, u64 flags)
 			return;
 		}
 	}
+	take_turn(s->host);
 	s->fault_addr = addr;
 	s->host->served = s;
 	s->host->cpu = s->cpu;
@@ -316,6 +340,7 @@ static bool handle_notification(struct host *h)
 			       .nr = req.data.nr,
 			       .ip = req.data.instruction_pointer };
 	memcpy(n.arg, req.data.args, sizeof(n.arg));
+	take_turn(h);
 	calls_handle(h, &n);
 	return true;
 }
@@ -454,15 +479,6 @@ static bool ended(const struct host *h)
 	return h->done || (h->first_ended && !(h->config->wait_all && (h->nr_procs || h->newborn)));
 }
 
-/* A bounded step of what has time. What moves frames only to have them in order, has most. */
-static bool background(struct host *h)
-{
-	if (h->replacing && !h->machine.phys.kswapd_wanted)
-		return false;
-	space_settle(h);
-	return machine_tick(&h->machine);
-}
-
 int host_loop(struct host *h)
 {
 	struct epoll_event ev[32];
@@ -476,9 +492,7 @@ int host_loop(struct host *h)
 
 		if (n < 0 && errno != EINTR)
 			host_fail("waiting for events: %s", strerror(errno));
-		/* With a seed, background work depends on the events alone, not on their timing. */
-		while (n > 0 && h->config->seeded && background(h))
-			;
+		h->turn_due = h->config->seeded;
 		if (n > 0)
 			dispatch_all(h, ev, n);
 		if (h->newborn && h->newborn->uffd >= 0 && !space_alive(h->newborn) &&

@@ -176,6 +176,8 @@ struct host {
 	struct space *newborn; /* child of a fork that has no process and no agent yet */
 	struct space *replacing; /* its agent is still putting other frames in place of old ones */
 	bool traced; /* somebody has begun to trace */
+	bool turn_due; /* with a seed: background work has not had its turn at these events */
+	u64 turns; /* with a seed: the clock */
 	struct deferred *later; /* calls that wait for a fork */
 	unsigned int nr_later, max_later;
 	struct peeked peeked[PEEKED_MAX]; /* the oldest first */

@@ -74,15 +74,14 @@ static void log_machine(struct machine *m, const char *line)
 		fprintf(stderr, "[quire] %s\n", line);
 }
 
-#define SEEDED_EVENT_NS 20000
+#define SEEDED_TURN_NS 20000
 
-/* With a seed the machine's clock counts events: the real one decides differently each time. */
+/* With a seed the machine's clock counts turns: the real one decides differently each time. */
 static u64 machine_now(struct machine *m)
 {
 	struct host *h = m->owner;
 
-	return h->config->seeded ? (h->nr_faults + h->nr_notifications) * SEEDED_EVENT_NS
-				 : now_ns();
+	return h->config->seeded ? h->turns * SEEDED_TURN_NS : now_ns();
 }
 
 static const struct machine_ops ops = {

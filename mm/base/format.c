@@ -116,12 +116,18 @@ size_t vformat(char *buf, size_t size, const char *fmt, va_list args)
 			emit_padded(&sink, &c, 1, &spec);
 			break;
 		case 'd':
-			emit_signed(&sink, spec.longs ? va_arg(args, s64) : va_arg(args, int),
+			emit_signed(&sink,
+				    spec.longs > 1 ? va_arg(args, long long)
+				    : spec.longs   ? va_arg(args, long)
+						   : va_arg(args, int),
 				    &spec);
 			break;
 		case 'u':
 		case 'x':
-			emit_number(&sink, spec.longs ? va_arg(args, u64) : va_arg(args, unsigned),
+			emit_number(&sink,
+				    spec.longs > 1 ? va_arg(args, unsigned long long)
+				    : spec.longs   ? va_arg(args, unsigned long)
+						   : va_arg(args, unsigned),
 				    false, &spec);
 			break;
 		case 'p':

@@ -27,8 +27,9 @@ static void like_snprintf(void **state)
 	SAME("%s and %c%%", "text", 'x');
 	SAME("%d %d %u %x", -5, 0, 7u, 255u);
 	SAME("[%8s] [%-8s] [%5d] [%05d] [%-5d]", "ab", "cd", 42, -42, 7);
-	SAME("%ld %lu %lx %016lx", -1L, ~0UL, 1UL << 40, 4096UL);
+	SAME("%ld %lu %lx %016lx", -1L, ~0UL, 1UL << 31, 4096UL);
 	SAME("%lld %llu %zu", -9223372036854775807LL - 1, ~0ULL, sizeof(int));
+	SAME("%llx", 1ULL << 40);
 }
 
 static void cut_to_size(void **state)

@@ -53,12 +53,15 @@ static inline void stat_dec(struct vm_stat *stat, enum vm_stat_item item)
 /* For counters that several threads write. */
 static inline void stat_add_atomic(struct vm_stat *stat, enum vm_stat_item item, u64 n)
 {
+	/* For a known 0 clang 14 calls a library on 32 bits. */
+	if (__builtin_constant_p(n) && !n)
+		return;
 	__atomic_fetch_add(&stat->v[item], n, __ATOMIC_RELAXED);
 }
 
 static inline u64 stat_read(const struct vm_stat *stat, enum vm_stat_item item)
 {
-	return stat->v[item];
+	return __atomic_load_n(&stat->v[item], __ATOMIC_RELAXED);
 }
 
 /* Description of a counter; `item` is below NR_VM_STAT. */

@@ -17,11 +17,12 @@
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
-typedef uint64_t u64;
+/* Aligned on 32 bits too, where it need not be: what crosses a cache line is not read at once. */
+typedef uint64_t u64 __attribute__((aligned(8)));
 typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
-typedef int64_t s64;
+typedef int64_t s64 __attribute__((aligned(8)));
 
 typedef u64 pfn_t; /* number of a page frame */
 typedef u64 vaddr_t; /* byte address in an address space */

@@ -76,7 +76,7 @@ struct page {
 		struct list_head lru; /* LRU list, or any list of the owner's */
 		struct { /* PG_tail */
 			struct page *compound_head;
-			u64 tail_unused;
+			void *tail_unused;
 		};
 	};
 	union {

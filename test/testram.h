@@ -110,4 +110,10 @@ static inline void testram_end(struct testram *t)
 
 #define MIB(n) ((u64)(n) << (20 - PAGE_SHIFT)) /* frames */
 
+/* Frames of the struct pages of so many frames. */
+static inline u64 map_pages(u64 frames)
+{
+	return frames * sizeof(struct page) >> PAGE_SHIFT;
+}
+
 #endif

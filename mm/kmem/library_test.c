@@ -88,7 +88,7 @@ static void no_room_is_an_answer(void **state)
 	void *first = NULL, **last = &first, *at;
 	unsigned nr = 0;
 
-	assert_null(quire_alloc(memory, (size_t)1 << 40, 0));
+	assert_null(quire_alloc(memory, SIZE_MAX / 2, 0));
 	assert_null(quire_memory_create(block, 4096, NULL));
 	while ((at = quire_alloc(memory, 5000, 0))) {
 		*last = at;

@@ -137,7 +137,7 @@ static void kmalloc_fits(void **state)
 	kfree(&t.phys, more);
 	assert_int_equal(kmem_slab_pages(&t.phys), pages);
 	assert_null(kmalloc(&t.phys, KMALLOC_MAX_SIZE + 1, GFP_KERNEL));
-	assert_null(kmalloc_array(&t.phys, (size_t)1 << 60, 32, GFP_KERNEL));
+	assert_null(kmalloc_array(&t.phys, SIZE_MAX / 16, 32, GFP_KERNEL));
 	kfree(&t.phys, kmalloc(&t.phys, 0, GFP_KERNEL));
 	kfree(&t.phys, NULL);
 	testram_end(&t);

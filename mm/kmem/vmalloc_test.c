@@ -151,7 +151,8 @@ static void regions_of_64_bits(void **state)
 	assert_int_equal(addr, 0xffff888000000000 + (page_to_pfn(&t.phys, page) << PAGE_SHIFT));
 	assert_ptr_equal(kernel_to_ptr(space, addr), page_address(&t.phys, page));
 	kunmap(space, page);
-	assert_ptr_equal(kernel_to_ptr(space, 0xffffea0000000000 + 64 * page_to_pfn(&t.phys, page)),
+	assert_ptr_equal(kernel_to_ptr(space, 0xffffea0000000000 +
+						      sizeof(*page) * page_to_pfn(&t.phys, page)),
 			 page);
 	assert_null(kernel_to_ptr(space, 0xffff888000000000 + ((u64)64 << 20)));
 	assert_null(kernel_to_ptr(space, 0x1000));

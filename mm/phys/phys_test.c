@@ -67,9 +67,9 @@ static void every_model(void **state)
 		assert_false(pfn_valid(&t.phys, MIB(200)));
 		/* A flat map pays for the holes, the others do not. */
 		if (models[i] == MEMORY_FLAT)
-			assert_true(t.phys.reserved_pages > MIB(330) / 64);
+			assert_true(t.phys.reserved_pages > map_pages(MIB(330)));
 		else
-			assert_true(t.phys.reserved_pages < MIB(110) / 64);
+			assert_true(t.phys.reserved_pages < map_pages(MIB(110)));
 		pages = calloc(t.phys.total_pages + 1, sizeof(*pages));
 		while ((pages[nr] =
 				alloc_page(&t.phys, GFP_HIGHUSER | __GFP_MEMALLOC | __GFP_NOWARN)))

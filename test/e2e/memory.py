@@ -252,6 +252,36 @@ def layout_32(bench):
     expect_status(bad, 125)
 
 
+@check('highmem')
+def highmem(bench):
+    """a 32-bit machine full to the brim: HighMem is used, overflows, is passed over, comes back"""
+    program = [bench.compile('highmem'), '1165', '150', '4000', '40']
+    native = bench.native(program)
+    run = bench.on_quire(program, 1228800, 614400, [
+        '--layout', '32', *orders((0, 'zoneinfo'), (300, 'check'), (700, 'check'))])
+    same(native, run)
+    expect_orders(run, 3)
+    high = zones(run.stderr.decode())['HighMem']['managed']
+    expect(high == 304 * 256, f'HighMem has {high} pages')
+    got = {name: run.counter(name) for name in (
+        'pgalloc_dma', 'pgalloc_normal', 'pgalloc_high', 'pgskip_high', 'pgskip_normal',
+        'pgscan_kswapd', 'pgscan_direct', 'pgscan_anon', 'pgscan_file', 'pgsteal_kswapd',
+        'pgsteal_direct', 'pgsteal_anon', 'pgsteal_file', 'pswpin', 'pswpout', 'oom_kill')}
+    # What does not fit into HighMem falls back; 150 MiB of it are had twice, and then what was
+    # evicted there.
+    expect(got['pgalloc_normal'] > (1205 - 304 - 16) * 256, f'no fallback: {got}')
+    expect(got['pgalloc_high'] > high + 150 * 256 + 1000, f'HighMem did not come back: {got}')
+    expect(got['pgalloc_dma'] < 4096, f'programs have used up the DMA zone: {got}')
+    # Page tables want room below 896 MiB: evicting from HighMem would not help.
+    expect(got['pgskip_high'] > 1000 and got['pgskip_normal'] == 0, f'{got}')
+    expect(got['pswpout'] > 10000 and got['pswpin'] > 10000, f'hardly any swapping: {got}')
+    for what in ('pgscan', 'pgsteal'):
+        by_whom = got[what + '_kswapd'] + got[what + '_direct']
+        expect(by_whom == got[what + '_anon'] + got[what + '_file'], f'{what}: {got}')
+    expect(got['pgsteal_anon'] <= got['pgscan_anon'] and got['oom_kill'] == 0, f'{got}')
+    return f'{got["pgalloc_high"]} allocations in HighMem, {got["pgskip_high"]} pages passed over'
+
+
 @check('compact-direct')
 def direct(bench):
     """a block of 2 MiB is wanted on a full machine whose free memory is scattered"""

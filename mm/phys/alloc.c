@@ -160,7 +160,11 @@ static u32 take_first_fit(const struct request *req, enum zone_watermark mark)
 	u32 entry;
 
 	for (; *at; at++) {
-		if (!zone_allowed(req, *at) || !zone_has_room(req, *at, mark))
+		if (!zone_allowed(req, *at))
+			continue;
+		/* The watermark is on the line that the lock is on. */
+		prefetch_write(&(*at)->lock);
+		if (!zone_has_room(req, *at, mark))
 			continue;
 		entry = take_from(req, *at);
 		if (entry != FRAME_NONE)

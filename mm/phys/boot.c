@@ -218,7 +218,7 @@ static bool alloc_node(struct boot *boot, unsigned nid)
 static bool alloc_pcp(struct boot *boot, struct zone *zone)
 {
 	struct phys *phys = boot->phys;
-	size_t each = pcp_bytes(zone->present_pages),
+	size_t each = pcp_bytes(zone->present_pages, phys->nr_cpus),
 	       table = align_up(phys->nr_cpus * sizeof(struct pcp *), 64);
 	struct carver carver = { boot_alloc(boot, table + phys->nr_cpus * each, zone->nid) };
 	unsigned cpu;
@@ -228,7 +228,7 @@ static bool alloc_pcp(struct boot *boot, struct zone *zone)
 	zone->pcp = carve(&carver, table);
 	for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
 		zone->pcp[cpu] = carve(&carver, each);
-		pcp_init(zone->pcp[cpu], zone, zone->present_pages);
+		pcp_init(zone->pcp[cpu], zone, cpu, zone->present_pages);
 		phys->zone_pcp[cpu * phys->pcp_stride +
 			       (zone->nid << PAGE_ZONE_BITS | zone->type)] = zone->pcp[cpu];
 	}

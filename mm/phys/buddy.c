@@ -31,10 +31,10 @@ static pfn_t take_from_block(struct zone *zone, u32 id, unsigned order)
 		return pfn;
 	}
 	for (i = id; i <= last; i++) {
-		memset(pageblock_words(phys, i), 0, PAGEBLOCK_PAGES / 8);
-		phys->blocks[i].nr_free = 0;
 		pageblock_account(zone, &phys->blocks[i], -(s64)PAGEBLOCK_PAGES);
 		pageblock_refile(zone, i, PAGEBLOCK_FULL);
+		phys->blocks[i].nr_free = 0;
+		phys->blocks[i].filled = 1;
 	}
 	return pfn;
 }
@@ -43,16 +43,28 @@ pfn_t buddy_take(struct zone *zone, unsigned order, enum migratetype type, unsig
 {
 	u32 id = PAGEBLOCK_NIL;
 
-	if (order == PAGEBLOCK_ORDER && !zone->cma_pages) {
-		id = pageblock_take_whole(zone, type);
-		if (id != PAGEBLOCK_NIL)
-			return (pfn_t)id << PAGEBLOCK_ORDER;
-	}
 	if (unlikely(alloc_flags & ALLOC_HIGHATOMIC) && order > 0)
 		id = pageblock_find(zone, order, MIGRATE_HIGHATOMIC);
 	if (id == PAGEBLOCK_NIL)
 		id = pageblock_choose(zone, order, type, alloc_flags);
 	return id == PAGEBLOCK_NIL ? PFN_NONE : take_from_block(zone, id, order);
+}
+
+u32 buddy_take_whole(struct zone *zone, enum migratetype type, unsigned alloc_flags, u32 *out,
+		     u32 nr)
+{
+	u32 done = 0;
+	pfn_t pfn;
+
+	if (likely(!zone->cma_pages))
+		done = pageblock_take_whole(zone, type, out, nr);
+	for (; done < nr; done++) {
+		pfn = buddy_take(zone, PAGEBLOCK_ORDER, type, alloc_flags);
+		if (pfn == PFN_NONE)
+			break;
+		out[done] = (u32)pfn;
+	}
+	return done;
 }
 
 /* Some fresh bits were cleared: remember it if these were the last. */
@@ -115,7 +127,7 @@ bool buddy_take_at(struct zone *zone, pfn_t pfn, unsigned order)
 	struct phys *phys = zone->phys;
 	u32 id = (u32)(pfn >> PAGEBLOCK_ORDER);
 
-	if (phys->blocks[id].migratetype == MIGRATE_ISOLATE)
+	if (phys->blocks[id].migratetype == MIGRATE_ISOLATE || !phys->blocks[id].nr_free)
 		return false;
 	if (order >= WORD_ORDER)
 		return buddy_take_range(zone, pfn, pfn + ((pfn_t)1 << order));
@@ -142,8 +154,11 @@ static always_inline struct pageblock *give_word(struct zone *zone, u64 at, u64 
 	struct phys *phys = zone->phys;
 	u32 id = (u32)(at / PAGEBLOCK_WORDS);
 	struct pageblock *block = &phys->blocks[id];
-	u64 word = phys->free_bits[at];
+	u64 word;
 
+	if (unlikely(block->order == PAGEBLOCK_FULL))
+		pageblock_begin_giving(phys, id);
+	word = phys->free_bits[at];
 	invariant(Z1, !(word & mask));
 	word |= mask;
 	phys->free_bits[at] = word;
@@ -201,6 +216,7 @@ static void give_in_block(struct zone *zone, pfn_t start, pfn_t end)
 	struct pageblock *block = &phys->blocks[id];
 	pfn_t pfn, next;
 
+	pageblock_begin_giving(phys, id);
 	for (pfn = start; pfn < end; pfn = next) {
 		u64 mask;
 
@@ -226,12 +242,19 @@ void buddy_give_range(struct zone *zone, pfn_t start, pfn_t end)
 	}
 }
 
+void buddy_give_whole(struct zone *zone, const u32 *frames, u32 nr)
+{
+	pageblock_give_whole(zone, frames, nr);
+}
+
 void buddy_give(struct zone *zone, pfn_t pfn, unsigned order)
 {
+	u32 frame = (u32)pfn;
+
 	if (order < WORD_ORDER)
 		give_small(zone, pfn, order);
 	else if (order == PAGEBLOCK_ORDER)
-		pageblock_give_whole(zone, (u32)(pfn >> PAGEBLOCK_ORDER));
+		buddy_give_whole(zone, &frame, 1);
 	else
 		buddy_give_range(zone, pfn, pfn + ((pfn_t)1 << order));
 }
@@ -262,7 +285,8 @@ bool buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
 
 	for (pfn = start; pfn < end; pfn = next) {
 		next = min_u64(end, align_down(pfn, 64) + 64);
-		if (framebits_count(zone->phys->free_bits, pfn, next - pfn) != next - pfn)
+		if (!pfn_to_block(zone->phys, pfn)->nr_free ||
+		    framebits_count(zone->phys->free_bits, pfn, next - pfn) != next - pfn)
 			return false;
 	}
 	for (pfn = start; pfn < end; pfn = next) {

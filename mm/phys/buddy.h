@@ -26,6 +26,9 @@
  * left alone.
  */
 pfn_t buddy_take(struct zone *zone, unsigned order, enum migratetype type, unsigned alloc_flags);
+/* The first frames of up to nr blocks of order 9 into out[]; returns how many. */
+u32 buddy_take_whole(struct zone *zone, enum migratetype type, unsigned alloc_flags, u32 *out,
+		     u32 nr);
 /* Up to nr single frames into out[], FRAME_FRESH included; returns how many. */
 unsigned buddy_take_singles(struct zone *zone, enum migratetype type, unsigned alloc_flags,
 			    u32 *out, unsigned nr);
@@ -38,6 +41,8 @@ void buddy_give(struct zone *zone, pfn_t pfn, unsigned order);
  * memory cost little more than one. Before that, without the lock: buddy_prefetch() of each.
  */
 void buddy_give_singles(struct zone *zone, const u32 *entries, u32 nr);
+/* Return nr blocks of order 9; before that, the same. */
+void buddy_give_whole(struct zone *zone, const u32 *frames, u32 nr);
 /* Return any range of frames (boot, hotplug, alloc_contig_range). */
 void buddy_give_range(struct zone *zone, pfn_t start, pfn_t end);
 /*
@@ -94,10 +99,11 @@ static inline struct pageblock *pfn_to_block(const struct phys *phys, pfn_t pfn)
 	return &phys->blocks[pfn >> PAGEBLOCK_ORDER];
 }
 
-/* Bring in what giving or taking the frame is going to write. */
-static inline void buddy_prefetch(const struct phys *phys, pfn_t pfn)
+/* Bring in what giving or taking a block is going to write: of a whole pageblock, no bits. */
+static inline void buddy_prefetch(const struct phys *phys, pfn_t pfn, unsigned order)
 {
-	prefetch_write(&phys->free_bits[pfn / 64]);
+	if (order < PAGEBLOCK_ORDER)
+		prefetch_write(&phys->free_bits[pfn / 64]);
 	prefetch_write(pfn_to_block(phys, pfn));
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "phys/buddy.h"
+#include "phys/pageblock.h"
 #include "test/testram.h"
 
 #define WORLD MIB(8)
@@ -124,6 +125,12 @@ static void random_blocks(void **state)
 				continue;
 			}
 			model_take(pfn, order);
+			/* Large ones come back in parts, some of them. */
+			for (; order > 5 && seed >> 30 && nr < array_size(held) - 1;
+			     pfn += 1u << order) {
+				held[nr].pfn = pfn;
+				held[nr++].order = --order;
+			}
 			held[nr].pfn = pfn;
 			held[nr++].order = order;
 		} else if (nr) {
@@ -254,6 +261,99 @@ static void double_give_is_caught(void **state)
 	buddy_give(zone, pfn, 2);
 	EXPECT_PANIC(buddy_give(zone, pfn, 2));
 	EXPECT_PANIC(buddy_give(zone, pfn + 1, 0));
+	pfn = buddy_take(zone, PAGEBLOCK_ORDER, MIGRATE_UNMOVABLE, 0);
+	buddy_give(zone, pfn, PAGEBLOCK_ORDER);
+	EXPECT_PANIC(buddy_give(zone, pfn, PAGEBLOCK_ORDER));
+	testram_end(&t);
+}
+
+/* Batches of order 9 from every quarter: nobody's twice, and free for nobody else while taken. */
+static void whole_pageblocks(void **state)
+{
+	static u8 is_held[MIB(256) / PAGEBLOCK_PAGES];
+	u32 held[array_size(is_held)], nr = 0, n, i, step, seed = 5;
+	struct phys *phys = &t.phys;
+	u64 all;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(256) });
+	zone = &phys->nodes[0]->zones[ZONE_DMA32];
+	all = zone->free_pages;
+	for (step = 0; step < 5000; step++) {
+		seed = seed * 1664525 + 1013904223;
+		n = (seed >> 8) % 24;
+		zone->quarter = seed >> 16 & (NR_QUARTERS - 1);
+		if (seed >> 31) {
+			n = buddy_take_whole(zone, MIGRATE_MOVABLE, 0, held + nr, n);
+			for (i = nr; i < nr + n; i++) {
+				assert_false(is_held[held[i] / PAGEBLOCK_PAGES]++);
+				assert_false(pfn_is_free(phys, held[i] + seed % PAGEBLOCK_PAGES));
+				assert_int_equal(buddy_order_at(phys, held[i]), -1);
+				assert_false(buddy_take_at(zone, held[i], seed % 10));
+				assert_false(buddy_take_range(zone, held[i] + 100, held[i] + 164));
+			}
+			nr += n;
+			/* Taken as a range it has no bits left. */
+			if (n && seed >> 30 & 1) {
+				i = held[nr - 1];
+				buddy_give_range(zone, i, i + PAGEBLOCK_PAGES);
+				assert_true(buddy_take_range(zone, i, i + PAGEBLOCK_PAGES));
+			}
+		} else {
+			n = (u32)min_u64(n, nr);
+			nr -= n;
+			for (i = nr; i < nr + n; i++)
+				is_held[held[i] / PAGEBLOCK_PAGES] = 0;
+			buddy_give_whole(zone, held + nr, n);
+		}
+		assert_int_equal(zone->free_pages, all - nr * PAGEBLOCK_PAGES);
+		if (step % 100 == 0)
+			buddy_check(zone);
+	}
+	buddy_give_whole(zone, held, nr);
+	buddy_check(zone);
+	testram_end(&t);
+}
+
+static unsigned cpu;
+static unsigned this_cpu(void *arg)
+{
+	return cpu;
+}
+
+/* CPUs take huge blocks from different quarters while they can, and from any when they must. */
+static void cpus_keep_apart(void **state)
+{
+	struct phys *phys = &t.phys;
+	struct page *pages[256];
+	unsigned quarter, nr[2] = { 0, 0 }, i;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(512),
+					       .nr_cpus = 2,
+					       .cpu_node = (const u8[]){ 0, 0 },
+					       .locks = LOCK_OWNED,
+					       .this_cpu = this_cpu });
+	zone = &phys->nodes[0]->zones[ZONE_DMA32];
+	for (i = 0; i < 120; i++) {
+		cpu = i % 2;
+		pages[i] = alloc_pages(phys, GFP_HIGHUSER_MOVABLE, PAGEBLOCK_ORDER);
+		quarter = pageblock_quarter(zone, (u32)(page_to_pfn(phys, pages[i]) >> 9));
+		nr[cpu] += quarter / 2 == cpu;
+	}
+	assert_int_equal(nr[0], 60);
+	assert_int_equal(nr[1], 60);
+	while (i--) {
+		cpu = i % 2;
+		__free_pages(phys, pages[i], PAGEBLOCK_ORDER);
+	}
+	drain_all_pages(phys);
+	cpu = 1;
+	for (i = 0; i < 200; i++) {
+		pages[i] = alloc_pages(phys, GFP_HIGHUSER_MOVABLE, PAGEBLOCK_ORDER);
+		assert_non_null(pages[i]);
+	}
+	while (i--)
+		__free_pages(phys, pages[i], PAGEBLOCK_ORDER);
+	phys_check(phys);
 	testram_end(&t);
 }
 
@@ -283,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_blocks),	  cmocka_unit_test(places_and_ranges),
 		cmocka_unit_test(exhaustive_small_world), cmocka_unit_test(double_give_is_caught),
+		cmocka_unit_test(whole_pageblocks),	  cmocka_unit_test(cpus_keep_apart),
 		cmocka_unit_test(types_stay_apart),
 	};
 

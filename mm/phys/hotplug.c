@@ -34,7 +34,8 @@ static bool is_range_ok(const struct phys *phys, pfn_t start, u64 nr)
 static bool add_pcp(struct zone *zone, u64 nr)
 {
 	struct phys *phys = zone->phys;
-	size_t each = pcp_bytes(nr), table = align_up(phys->nr_cpus * sizeof(struct pcp *), 64);
+	size_t each = pcp_bytes(nr, phys->nr_cpus),
+	       table = align_up(phys->nr_cpus * sizeof(struct pcp *), 64);
 	u8 *mem = alloc_pages_exact(phys, table + phys->nr_cpus * each, GFP_KERNEL | __GFP_ZERO);
 	unsigned cpu;
 
@@ -43,7 +44,7 @@ static bool add_pcp(struct zone *zone, u64 nr)
 	zone->pcp = (struct pcp **)(void *)mem;
 	for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
 		zone->pcp[cpu] = (struct pcp *)(void *)(mem + table + cpu * each);
-		pcp_init(zone->pcp[cpu], zone, nr);
+		pcp_init(zone->pcp[cpu], zone, cpu, nr);
 		phys->zone_pcp[cpu * phys->pcp_stride +
 			       (zone->nid << PAGE_ZONE_BITS | zone->type)] = zone->pcp[cpu];
 	}

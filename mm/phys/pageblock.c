@@ -21,10 +21,17 @@ static void add_count(u64 *count, s64 frames)
 	__atomic_store_n(count, *count + (u64)frames, __ATOMIC_RELAXED);
 }
 
+static inline u32 *list_of(struct zone *zone, u32 id, enum migratetype type, unsigned order)
+{
+	return order < PAGEBLOCK_ORDER ? &zone->heads[type][order]
+				       : &zone->quarters[pageblock_quarter(zone, id)]
+						  .heads[type][order - PAGEBLOCK_ORDER];
+}
+
 static inline void list_block(struct zone *zone, u32 id, enum migratetype type, unsigned order)
 {
 	struct pageblock *blocks = zone->phys->blocks;
-	u32 head = zone->heads[type][order];
+	u32 *list = list_of(zone, id, type, order), head = *list;
 
 	blocks[id].order = (u8)order;
 	blocks[id].listed = 1;
@@ -32,14 +39,22 @@ static inline void list_block(struct zone *zone, u32 id, enum migratetype type, 
 	blocks[id].next = head;
 	if (head != PAGEBLOCK_NIL)
 		blocks[head].prev = id;
-	zone->heads[type][order] = id;
-	set_mask(zone, type, zone->order_mask[type] | 1u << order);
+	*list = id;
+	if (!(zone->order_mask[type] >> order & 1))
+		set_mask(zone, type, zone->order_mask[type] | 1u << order);
+}
+
+/* A list of that type and order has become empty. */
+static void list_emptied(struct zone *zone, enum migratetype type, unsigned order)
+{
+	if (order < PAGEBLOCK_ORDER || pageblock_first_whole(zone, type, order) == PAGEBLOCK_NIL)
+		set_mask(zone, type, zone->order_mask[type] & ~(1u << order));
 }
 
 static inline void unlist_block(struct zone *zone, u32 id)
 {
 	struct pageblock *blocks = zone->phys->blocks, *block = &blocks[id];
-	u32 *head = &zone->heads[block->migratetype][block->order];
+	u32 *head = list_of(zone, id, (enum migratetype)block->migratetype, block->order);
 
 	if (block->next != PAGEBLOCK_NIL)
 		blocks[block->next].prev = block->prev;
@@ -48,8 +63,7 @@ static inline void unlist_block(struct zone *zone, u32 id)
 	else
 		*head = block->next;
 	if (*head == PAGEBLOCK_NIL)
-		set_mask(zone, (enum migratetype)block->migratetype,
-			 zone->order_mask[block->migratetype] & ~(1u << block->order));
+		list_emptied(zone, (enum migratetype)block->migratetype, block->order);
 	block->listed = 0;
 }
 
@@ -144,43 +158,102 @@ void pageblock_shrunk(struct zone *zone, u32 id)
 				 : PAGEBLOCK_FULL);
 }
 
-u32 pageblock_take_whole(struct zone *zone, enum migratetype type)
+void pageblock_forget_bits(struct phys *phys, u32 id)
 {
-	struct pageblock *blocks = zone->phys->blocks;
-	u32 id = zone->heads[type][PAGEBLOCK_ORDER];
-	u64 *words;
-	unsigned i;
-
-	if (id == PAGEBLOCK_NIL) {
-		id = zone->heads[type][MAX_PAGE_ORDER];
-		if (id == PAGEBLOCK_NIL)
-			return id;
-		unlist_block(zone, id);
-		list_block(zone, id + 1, type, PAGEBLOCK_ORDER);
-	} else {
-		unlist_block(zone, id);
-	}
-	words = pageblock_words(zone->phys, id);
-	for (i = 0; i < PAGEBLOCK_WORDS; i++)
-		words[i] = 0;
-	blocks[id].order = PAGEBLOCK_FULL;
-	blocks[id].nr_free = 0;
-	pageblock_account(zone, &blocks[id], -(s64)PAGEBLOCK_PAGES);
-	return id;
+	memset(pageblock_words(phys, id), 0, PAGEBLOCK_PAGES / 8);
+	phys->blocks[id].filled = 0;
 }
 
-void pageblock_give_whole(struct zone *zone, u32 id)
-{
-	struct pageblock *block = &zone->phys->blocks[id];
-	u64 *words = pageblock_words(zone->phys, id);
-	unsigned i;
+/* --- wholly free pageblocks, many at a time --- */
 
-	invariant(Z1, !block->nr_free);
-	for (i = 0; i < PAGEBLOCK_WORDS; i++)
-		words[i] = ~(u64)0;
-	block->nr_free = PAGEBLOCK_PAGES;
-	pageblock_account(zone, block, (s64)PAGEBLOCK_PAGES);
-	attach_block(zone, id, PAGEBLOCK_ORDER);
+/* Its bits stay as they are: where frames are counted in blocks of 512, nobody looks at them. */
+static inline u32 took_whole(struct pageblock *block, u32 id)
+{
+	block->order = PAGEBLOCK_FULL;
+	block->nr_free = 0;
+	block->listed = 0;
+	block->filled = 1;
+	return id << PAGEBLOCK_ORDER;
+}
+
+/* From the beginning of one list: singles (order 9), or pairs (10) while both fit. */
+static u32 take_from_list(struct zone *zone, enum migratetype type, unsigned quarter,
+			  unsigned order, u32 *frames, u32 nr)
+{
+	struct pageblock *blocks = zone->phys->blocks;
+	u32 *list = &zone->quarters[quarter].heads[type][order - PAGEBLOCK_ORDER];
+	u32 id = *list, done = 0, each = 1u << (order - PAGEBLOCK_ORDER);
+
+	if (id == PAGEBLOCK_NIL)
+		return 0;
+	for (; id != PAGEBLOCK_NIL && done + each <= nr; id = blocks[id].next) {
+		frames[done++] = took_whole(&blocks[id], id);
+		if (each == 2)
+			frames[done++] = took_whole(&blocks[id + 1], id + 1);
+	}
+	*list = id;
+	if (id != PAGEBLOCK_NIL)
+		blocks[id].prev = PAGEBLOCK_NIL;
+	else
+		list_emptied(zone, type, order);
+	return done;
+}
+
+/* Half of a pair. */
+static u32 take_half(struct zone *zone, enum migratetype type, u32 *frame)
+{
+	struct pageblock *blocks = zone->phys->blocks;
+	u32 id = pageblock_first_whole(zone, type, MAX_PAGE_ORDER);
+
+	if (id == PAGEBLOCK_NIL)
+		return 0;
+	unlist_block(zone, id);
+	list_block(zone, id + 1, type, PAGEBLOCK_ORDER);
+	*frame = took_whole(&blocks[id], id);
+	return 1;
+}
+
+u32 pageblock_take_whole(struct zone *zone, enum migratetype type, u32 *frames, u32 nr)
+{
+	unsigned i, quarter;
+	u32 done = 0;
+
+	/* One alone shall break no pair; of many, those close by are cheaper. */
+	for (i = 0; i < NR_QUARTERS && done < nr; i++) {
+		quarter = (zone->quarter + i) % NR_QUARTERS;
+		done += take_from_list(zone, type, quarter, PAGEBLOCK_ORDER, frames + done,
+				       nr - done);
+		done += take_from_list(zone, type, quarter, MAX_PAGE_ORDER, frames + done,
+				       nr - done);
+	}
+	if (done < nr)
+		done += take_half(zone, type, frames + done);
+	zone_add_free(zone, -(s64)(done * PAGEBLOCK_PAGES));
+	return done;
+}
+
+void pageblock_give_whole(struct zone *zone, const u32 *frames, u32 nr)
+{
+	s64 given = 0;
+	u32 i, id;
+
+	for (i = 0; i < nr; i++) {
+		struct pageblock *block;
+
+		id = frames[i] >> PAGEBLOCK_ORDER;
+		block = &zone->phys->blocks[id];
+		invariant(Z1, !block->nr_free);
+		if (unlikely(!block->filled))
+			memset(pageblock_words(zone->phys, id), 0xff, PAGEBLOCK_PAGES / 8);
+		block->filled = 0;
+		block->nr_free = PAGEBLOCK_PAGES;
+		if (likely(block->migratetype < MIGRATE_PCPTYPES))
+			given += PAGEBLOCK_PAGES;
+		else
+			pageblock_account(zone, block, (s64)PAGEBLOCK_PAGES);
+		attach_block(zone, id, PAGEBLOCK_ORDER);
+	}
+	zone_add_free(zone, given);
 }
 
 void buddy_set_type(struct zone *zone, u64 id, enum migratetype type)
@@ -256,7 +329,7 @@ static u32 find_fallback(const struct zone *zone, unsigned order, enum migratety
 		if (id != PAGEBLOCK_NIL && (smallest ? k >= best : k <= best))
 			continue;
 		best = k;
-		id = zone->heads[other][order + k];
+		id = pageblock_first(zone, other, order + k);
 	}
 	return id;
 }
@@ -349,9 +422,14 @@ void buddy_init(struct zone *zone)
 
 	for (type = 0; type < MIGRATE_TYPES; type++) {
 		zone->order_mask[type] = 0;
-		for (order = 0; order < NR_PAGE_ORDERS; order++)
+		for (order = 0; order < PAGEBLOCK_ORDER; order++)
 			zone->heads[type][order] = PAGEBLOCK_NIL;
+		for (order = 0; order < NR_QUARTERS * 2; order++)
+			zone->quarters[order / 2].heads[type][order % 2] = PAGEBLOCK_NIL;
 	}
+	zone->quarter_bits = QUARTER_MIN_BITS;
+	while (zone->spanned_pages >> PAGEBLOCK_ORDER > (u64)NR_QUARTERS << zone->quarter_bits)
+		zone->quarter_bits++;
 }
 
 /* Z2, Z3 for one pageblock. */
@@ -361,7 +439,9 @@ static void check_block(struct zone *zone, u32 id)
 	const u64 *words = pageblock_words(zone->phys, id);
 	bool paired;
 
-	invariant(Z1, framebits_count(words, 0, PAGEBLOCK_PAGES) == block->nr_free);
+	invariant(Z1, framebits_count(words, 0, PAGEBLOCK_PAGES) ==
+			      (block->filled ? PAGEBLOCK_PAGES : block->nr_free));
+	invariant(Z4, !block->filled || !block->nr_free);
 	if (!block->nr_free) {
 		invariant(Z2, block->order == PAGEBLOCK_FULL && !block->listed);
 		return;
@@ -376,10 +456,27 @@ static void check_block(struct zone *zone, u32 id)
 	}
 }
 
+/* Z2 for one list; returns its length. */
+static u64 check_list(struct zone *zone, unsigned type, unsigned order, u32 first)
+{
+	const struct pageblock *blocks = zone->phys->blocks;
+	u64 listed = 0;
+	u32 at;
+
+	for (at = first; at != PAGEBLOCK_NIL; at = blocks[at].next) {
+		invariant(Z2, blocks[at].order == order);
+		invariant(Z2, blocks[at].migratetype == type);
+		invariant(Z2, order < PAGEBLOCK_ORDER || pageblock_quarter(zone, at) ==
+								 pageblock_quarter(zone, first));
+		listed++;
+	}
+	return listed;
+}
+
 void buddy_check(struct zone *zone)
 {
 	u64 id, listed = 0, free = 0, expect = 0;
-	unsigned type, order;
+	unsigned type, order, quarter;
 
 	for (id = zone->start_pfn >> PAGEBLOCK_ORDER; id << PAGEBLOCK_ORDER < zone_end_pfn(zone);
 	     id++) {
@@ -395,15 +492,15 @@ void buddy_check(struct zone *zone)
 	invariant(Z1, free == zone->free_pages);
 	for (type = 0; type < MIGRATE_TYPES; type++) {
 		for (order = 0; order < NR_PAGE_ORDERS; order++) {
-			u32 at = zone->heads[type][order];
-
-			invariant(Z2,
-				  (at != PAGEBLOCK_NIL) == (zone->order_mask[type] >> order & 1));
-			for (; at != PAGEBLOCK_NIL; at = zone->phys->blocks[at].next) {
-				invariant(Z2, zone->phys->blocks[at].order == order);
-				invariant(Z2, zone->phys->blocks[at].migratetype == type);
-				listed++;
-			}
+			invariant(Z2, (pageblock_first(zone, (enum migratetype)type, order) !=
+				       PAGEBLOCK_NIL) == (zone->order_mask[type] >> order & 1));
+			if (order < PAGEBLOCK_ORDER)
+				listed += check_list(zone, type, order, zone->heads[type][order]);
+			for (quarter = 0; order >= PAGEBLOCK_ORDER && quarter < NR_QUARTERS;
+			     quarter++)
+				listed += check_list(zone, type, order,
+						     zone->quarters[quarter]
+							     .heads[type][order - PAGEBLOCK_ORDER]);
 		}
 	}
 	invariant(Z2, listed == expect);

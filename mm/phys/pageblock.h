@@ -34,12 +34,44 @@ static inline void pageblock_refile(struct zone *zone, u32 id, unsigned order)
 void pageblock_shrunk(struct zone *zone, u32 id);
 /* The same after word `word` of the pageblock became full of a larger block than it had. */
 void pageblock_grown(struct zone *zone, u32 id, unsigned word);
+/* Nothing of the pageblock is free, and something is going to be: make its bits say so (Z4). */
+void pageblock_forget_bits(struct phys *phys, u32 id);
+static inline void pageblock_begin_giving(struct phys *phys, u32 id)
+{
+	if (unlikely(phys->blocks[id].filled))
+		pageblock_forget_bits(phys, id);
+}
 /* Count frames that became free (or, negative, are free no more) in the zone. */
 void pageblock_account(struct zone *zone, const struct pageblock *block, s64 frames);
 /* The same where the type of the pageblock is known to be an ordinary one. */
-static inline void zone_add_free(struct zone *zone, u32 frames)
+static inline void zone_add_free(struct zone *zone, s64 frames)
 {
-	__atomic_store_n(&zone->free_pages, zone->free_pages + frames, __ATOMIC_RELAXED);
+	__atomic_store_n(&zone->free_pages, zone->free_pages + (u64)frames, __ATOMIC_RELAXED);
+}
+
+/* Which lists of wholly free pageblocks the pageblock belongs to. */
+static inline unsigned pageblock_quarter(const struct zone *zone, u32 id)
+{
+	return id >> zone->quarter_bits & (NR_QUARTERS - 1);
+}
+/* The first of a list that is not empty, of order 9 or 10: from the holder's quarter on. */
+static inline u32 pageblock_first_whole(const struct zone *zone, enum migratetype type,
+					unsigned order)
+{
+	unsigned i, quarter;
+	u32 id = PAGEBLOCK_NIL;
+
+	for (i = 0; i < NR_QUARTERS && id == PAGEBLOCK_NIL; i++) {
+		quarter = (zone->quarter + i) % NR_QUARTERS;
+		id = zone->quarters[quarter].heads[type][order - PAGEBLOCK_ORDER];
+	}
+	return id;
+}
+/* The first of a list that is not empty. */
+static inline u32 pageblock_first(const struct zone *zone, enum migratetype type, unsigned order)
+{
+	return order < PAGEBLOCK_ORDER ? zone->heads[type][order]
+				       : pageblock_first_whole(zone, type, order);
 }
 
 /* A listed pageblock of that type with a block of `order`, or PAGEBLOCK_NIL. */
@@ -47,15 +79,17 @@ static inline u32 pageblock_find(const struct zone *zone, unsigned order, enum m
 {
 	unsigned mask = zone->order_mask[type] >> order;
 
-	return mask ? zone->heads[type][order + (unsigned)__builtin_ctz(mask)] : PAGEBLOCK_NIL;
+	if (!mask)
+		return PAGEBLOCK_NIL;
+	return pageblock_first(zone, type, order + (unsigned)__builtin_ctz(mask));
 }
 
 /* The pageblock to take from: own type, the reserves that the flags open, another type. */
 u32 pageblock_choose(struct zone *zone, unsigned order, enum migratetype type,
 		     unsigned alloc_flags);
-/* Take a wholly free pageblock of that type, half of a pair if need be; PAGEBLOCK_NIL: none. */
-u32 pageblock_take_whole(struct zone *zone, enum migratetype type);
-/* Make all frames of a pageblock free, none of which is. */
-void pageblock_give_whole(struct zone *zone, u32 id);
+/* The first frames of up to nr wholly free pageblocks of that type; returns how many. */
+u32 pageblock_take_whole(struct zone *zone, enum migratetype type, u32 *frames, u32 nr);
+/* Make all frames of nr pageblocks free, none of which is; frames: the first of each. */
+void pageblock_give_whole(struct zone *zone, const u32 *frames, u32 nr);
 
 #endif

@@ -99,5 +99,6 @@ void split_compound(struct phys *phys, struct page *head)
 
 bool pfn_is_free(const struct phys *phys, pfn_t pfn)
 {
-	return pfn < phys->max_pages && phys->free_bits[pfn / 64] >> pfn % 64 & 1;
+	return pfn < phys->max_pages && phys->free_bits[pfn / 64] >> pfn % 64 & 1 &&
+	       phys->blocks[pfn >> PAGEBLOCK_ORDER].nr_free;
 }

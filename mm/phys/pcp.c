@@ -8,6 +8,7 @@
 #include "phys/pcp.h"
 
 #define RING_CAPACITY_MAX     1024
+#define RING_WHOLE_MAX	      64 /* of order 9 */
 #define PCP_HIGH_FRACTION_MIN 8 /* as Linux has it */
 
 unsigned zone_batchsize(u64 managed_pages)
@@ -22,29 +23,31 @@ unsigned zone_batchsize(u64 managed_pages)
 
 /*
  * Blocks that a ring of that order can hold: about 1/256 of the zone for single frames, fewer of
- * larger blocks.
+ * larger blocks; of order 9, for which the way to the zone is the longest (another CPU has had its
+ * lines), a sixteenth of the zone for all CPUs together: half of what Linux lets them have.
  */
-static u32 ring_capacity(u64 zone_pages, unsigned order)
+static u32 ring_capacity(u64 zone_pages, unsigned nr_cpus, unsigned order)
 {
 	u64 frames = clamp_u64(zone_pages / 256, 16, RING_CAPACITY_MAX);
 
 	if (order == PAGEBLOCK_ORDER)
-		return 1u << log2_floor(clamp_u64(zone_pages / PAGEBLOCK_PAGES / 64, 1, 32));
+		return 1u << log2_floor(clamp_u64(zone_pages / PAGEBLOCK_PAGES / 16 / nr_cpus, 1,
+						  RING_WHOLE_MAX));
 	frames = (u64)1 << log2_floor(frames);
 	return (u32)max_u64(frames >> (order ? order + 1 : 0), 2);
 }
 
-size_t pcp_bytes(u64 zone_pages)
+size_t pcp_bytes(u64 zone_pages, unsigned nr_cpus)
 {
 	size_t bytes = align_up(sizeof(struct pcp), 64);
 	int i;
 
 	for (i = 0; i < NR_PCP_RINGS; i++)
-		bytes += ring_capacity(zone_pages, pcp_ring_order(i)) * sizeof(u32);
+		bytes += ring_capacity(zone_pages, nr_cpus, pcp_ring_order(i)) * sizeof(u32);
 	return align_up(bytes, 64);
 }
 
-void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
+void pcp_init(struct pcp *pcp, struct zone *zone, unsigned cpu, u64 zone_pages)
 {
 	u32 *frames = (u32 *)(void *)((u8 *)pcp + align_up(sizeof(struct pcp), 64));
 	u32 capacity, batch = zone_batchsize(zone_pages);
@@ -52,16 +55,18 @@ void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages)
 
 	memset(pcp, 0, sizeof(*pcp));
 	pcp->zone = zone;
+	pcp->quarter = (u16)((u64)cpu * NR_QUARTERS / zone->phys->nr_cpus);
 	lock_init(&pcp->lock, RANK_PCP, zone->phys->locks);
 	for (i = 0; i < NR_PCP_RINGS; i++) {
 		unsigned order = pcp_ring_order(i);
 
-		capacity = ring_capacity(zone_pages, order);
+		capacity = ring_capacity(zone_pages, zone->phys->nr_cpus, order);
 		pcp->rings[i].frames = frames;
 		pcp->rings[i].mask = (u16)(capacity - 1);
 		pcp->rings[i].limit = capacity;
-		pcp->rings[i].batch = (u16)clamp_u64(order > PCP_MAX_ORDER ? 16 : batch >> order, 1,
-						     max_u64(capacity / 2, 1));
+		pcp->rings[i].batch =
+			(u16)clamp_u64(order > PCP_MAX_ORDER ? capacity / 2 : batch >> order, 1,
+				       max_u64(capacity / 2, 1));
 		frames += capacity;
 	}
 }
@@ -142,14 +147,15 @@ static u32 refill_blocks(struct zone *zone, struct pcp_ring *ring, enum migratet
 	u32 n;
 	pfn_t pfn;
 
+	if (order == 0)
+		return buddy_take_singles(zone, type, alloc_flags, ring->frames, ring->batch);
+	if (order == PAGEBLOCK_ORDER)
+		return buddy_take_whole(zone, type, alloc_flags, ring->frames, ring->batch);
 	for (n = 0; n < ring->batch; n++) {
 		pfn = buddy_take(zone, order, type, alloc_flags);
 		if (pfn == PFN_NONE)
 			break;
-		/* The owner's first act is to write it, and another CPU may have been the last. */
-		if (zone->phys->mem_map)
-			prefetch_write(zone->phys->mem_map + pfn);
-		ring->frames[ring->newest++ & ring->mask] = (u32)pfn;
+		ring->frames[n] = (u32)pfn;
 	}
 	return n;
 }
@@ -160,21 +166,21 @@ bool pcp_refill(struct pcp *pcp, int index, unsigned alloc_flags)
 	struct pcp_ring *ring = &pcp->rings[index];
 	enum migratetype type = (enum migratetype)(index % MIGRATE_PCPTYPES);
 	unsigned order = pcp_ring_order(index);
-	u32 n;
+	u32 n, i;
 
 	if (is_drain_requested(ring))
 		pcp_drain(pcp);
 	lock_take(&zone->lock);
-	if (order == 0) {
-		/* The ring is empty: start at its beginning, so that the batch is contiguous. */
-		ring->oldest = 0;
-		n = buddy_take_singles(zone, type, alloc_flags, ring->frames, ring->batch);
-		ring->newest = n;
-		reverse(ring->frames, n);
-	} else {
-		n = refill_blocks(zone, ring, type, order, alloc_flags);
-	}
+	zone->quarter = pcp->quarter;
+	n = refill_blocks(zone, ring, type, order, alloc_flags);
 	lock_give(&zone->lock);
+	/* The ring was empty: it starts at its beginning, so that the batch is contiguous. */
+	ring->oldest = 0;
+	ring->newest = n;
+	reverse(ring->frames, n);
+	/* The owner's first act is to write it, and another CPU may have been the last. */
+	for (i = 0; order && zone->phys->mem_map && i < n; i++)
+		prefetch_write(zone->phys->mem_map + ring->frames[i]);
 	return n > 0;
 }
 
@@ -183,21 +189,23 @@ void pcp_drain_ring(struct pcp *pcp, int index, u32 nr)
 	struct zone *zone = pcp->zone;
 	struct pcp_ring *ring = &pcp->rings[index];
 	unsigned order = pcp_ring_order(index);
-	u32 i, first;
+	u32 i, first = ring->oldest & ring->mask;
 
 	if (nr > ring_count(ring) - ring->unchecked)
 		pcp_settle_all(pcp, ring);
 	nr = (u32)min_u64(nr, ring_count(ring));
 	for (i = 0; i < nr; i++)
 		buddy_prefetch(zone->phys,
-			       ring->frames[(ring->oldest + i) & ring->mask] & ~FRAME_FRESH);
+			       ring->frames[(ring->oldest + i) & ring->mask] & ~FRAME_FRESH, order);
 	lock_take(&zone->lock);
+	/* Up to the end of the array, then from its beginning. */
+	i = (u32)min_u64(nr, ring->mask + 1u - first);
 	if (order == 0) {
-		/* Up to the end of the array, then from its beginning. */
-		first = ring->oldest & ring->mask;
-		i = (u32)min_u64(nr, ring->mask + 1u - first);
 		buddy_give_singles(zone, ring->frames + first, i);
 		buddy_give_singles(zone, ring->frames, nr - i);
+	} else if (order == PAGEBLOCK_ORDER) {
+		buddy_give_whole(zone, ring->frames + first, i);
+		buddy_give_whole(zone, ring->frames, nr - i);
 	} else {
 		for (i = 0; i < nr; i++)
 			buddy_give(zone, ring->frames[(ring->oldest + i) & ring->mask], order);

@@ -39,6 +39,7 @@ struct pcp_ring {
 struct pcp {
 	struct lock lock;
 	struct zone *zone; /* (C) */
+	u16 quarter; /* (C) of the zone: where this CPU looks first for whole pageblocks */
 	u64 allocated; /* (P) frames handed out, by way of this CPU, rings or not */
 	u64 freed; /* (P) */
 	struct pcp_ring rings[NR_PCP_RINGS];
@@ -106,10 +107,10 @@ static inline bool ring_is_full(const struct pcp_ring *ring)
 	return ring_count(ring) >= __atomic_load_n(&ring->limit, __ATOMIC_RELAXED);
 }
 
-/* Bytes that the rings of one CPU need for a zone of that many frames. */
-size_t pcp_bytes(u64 zone_pages);
-/* Set up in memory of pcp_bytes(), for a zone of that many frames. */
-void pcp_init(struct pcp *pcp, struct zone *zone, u64 zone_pages);
+/* Bytes that the rings of one of so many CPUs need for a zone of that many frames. */
+size_t pcp_bytes(u64 zone_pages, unsigned nr_cpus);
+/* Set up a CPU's in memory of pcp_bytes(), for a zone of that many frames. */
+void pcp_init(struct pcp *pcp, struct zone *zone, unsigned cpu, u64 zone_pages);
 /*
  * /proc/sys/vm/percpu_pagelist_high_fraction: what the rings of one order may hold, as a fraction
  * of the zone divided among the CPUs; never more than they have room for, nor less than four

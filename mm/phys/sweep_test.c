@@ -58,6 +58,9 @@ static void scenario(void)
 	addr = alloc_pages_exact(phys, 5 * PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
 	free_pages_exact(phys, addr, 5 * PAGE_SIZE);
 	keep(alloc_pages_at(phys, MIB(40), 3, GFP_KERNEL), 3);
+	/* In the way of the contiguous pages below, which are sought from the top down. */
+	for (i = 0; i < 24; i++)
+		keep(alloc_pages_at(phys, MIB(125) + i, 0, GFP_HIGHUSER_MOVABLE), 0);
 	pfn = alloc_frames(phys, GFP_KERNEL | __GFP_NOWARN, 1);
 	if (pfn != PFN_NONE)
 		free_frames(phys, pfn, 1);

@@ -6,11 +6,17 @@
  *         order k is a run of 2^k set bits at a multiple of 2^k; merging with the buddy is not an
  *         action but a fact. A zone lists its pageblocks by migrate type and by the order of the
  *         largest block that each can give.
- * Holds   Z1  free_pages is the number of set bits in the zone's pageblocks, isolated ones excepted
+ *         Wholly free ones have such lists for each quarter of the zone, so that CPUs which take
+ *         and give them work in different places.
+ * Holds   Z1  free_pages is the number of set bits in the zone's pageblocks, isolated ones and Z4
+ *             excepted
  *         Z2  a pageblock is on list [migratetype][order] of its zone, where order is that of its
- *             largest free block; a pageblock without free frames is on none
+ *             largest free block, and from order 9 on of its quarter; a pageblock without free
+ *             frames is on none
  *         Z3  of two wholly free buddies (order 9) with the same type, only the lower is listed,
  *             under order 10
+ *         Z4  the bits of a pageblock without free frames mean nothing: they are clear, or, if it
+ *             was taken as a whole (`filled`), still set
  * Locks   (Z) zone->lock; (C) constant after boot or only changed under the hotplug lock.
  * Why     Lists threaded through struct page cost a cache miss for each neighbour when memory is
  *         freed in random order; bits of 4 GiB fit the L2 cache. Linux: struct zone, struct
@@ -66,7 +72,8 @@ struct pageblock {
 	u8 migratetype; /* (Z) */
 	u16 zone_id; /* (C) nid << 3 | type; PAGEBLOCK_NO_ZONE: hole */
 	u8 type_before : 4; /* (Z) while isolated: the type to return to */
-	u8 listed : 4; /* (Z) on a list */
+	u8 listed : 1; /* (Z) on a list */
+	u8 filled : 1; /* (Z) nothing is free, and yet all bits are set: Z4 */
 	/* (Z) some of its fresh bits may be set; read by the taker of a block without the lock */
 	u8 fresh;
 };
@@ -75,16 +82,19 @@ struct pageblock {
 #define PAGEBLOCK_FULL	  0xff
 #define PAGEBLOCK_NO_ZONE 0xffff
 
+/* Parts of a zone with lists of their own for wholly free pageblocks. */
+#define NR_QUARTERS	 4
+#define QUARTER_MIN_BITS 4 /* at least 16 pageblocks, whose entries are four cache lines */
+
+/* The lists of a quarter, on a line of their own: first pageblocks, of orders 9 and 10. */
+struct quarter {
+	u32 heads[MIGRATE_TYPES][2];
+} __attribute__((aligned(64)));
+
 struct zone {
 	/* Read by every allocation. */
 	u64 watermark[NR_WMARK]; /* (C) frames */
 	u64 lowmem_reserve[MAX_NR_ZONES]; /* (C) frames kept from requests that could use zone k */
-	u64 watermark_boost; /* (Z) frames added to all watermarks after a fallback */
-	/* (Z), read by anyone: frames in free blocks (not on per-CPU lists) */
-	u64 free_pages;
-	u64 nr_reserved_highatomic; /* (Z) frames */
-	u64 nr_free_highatomic; /* (Z) frames free in pageblocks of that type */
-	u64 nr_free_cma; /* (Z) frames free in pageblocks of that type */
 	struct pcp **pcp; /* (C) one per CPU */
 	u64 page_links; /* (C) node and zone bits of page->flags */
 
@@ -99,9 +109,19 @@ struct zone {
 	u64 managed_pages; /* (C) given to the allocator */
 	u64 cma_pages; /* (C) frames in CMA pageblocks */
 
-	struct lock lock;
-	u32 heads[MIGRATE_TYPES][NR_PAGE_ORDERS]; /* (Z) first pageblock of each list */
+	/* What each holder of the lock writes is one cache line, for it goes from CPU to CPU. */
+	struct lock lock __attribute__((aligned(64)));
 	u16 order_mask[MIGRATE_TYPES]; /* (Z) bit k: list [type][k] is not empty */
+	u16 quarter; /* (Z) where the holder of the lock looks first for whole pageblocks */
+	u16 quarter_bits; /* (C) of a pageblock's number, those below its quarter's */
+	/* (Z), read by anyone: frames in free blocks (not on per-CPU lists) */
+	u64 free_pages;
+	u64 watermark_boost; /* (Z) frames added to all watermarks after a fallback */
+	u64 nr_reserved_highatomic; /* (Z) frames */
+	u64 nr_free_highatomic; /* (Z) frames free in pageblocks of that type */
+	u64 nr_free_cma; /* (Z) frames free in pageblocks of that type */
+	struct quarter quarters[NR_QUARTERS]; /* (Z) */
+	u32 heads[MIGRATE_TYPES][PAGEBLOCK_ORDER]; /* (Z) first pageblock of each list below */
 
 	/* Compaction's memory of where it was, and when to leave it (Linux: compact_*). */
 	pfn_t compact_migrate_pfn;

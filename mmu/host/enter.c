@@ -7,8 +7,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "mmu/host/host.h"
@@ -27,7 +29,8 @@ static void begin_takeover(struct proc *p, const struct deferred *n, struct spac
 
 	if (!err)
 		return;
-	host_log(p->host, "cannot enter process %d: %s", p->pid, strerror(-err));
+	if (ioctl(p->host->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n->id) == 0) /* else killed */
+		host_log(p->host, "cannot enter process %d: %s", p->pid, strerror(-err));
 	kill(p->pid, SIGKILL);
 	reply_value(p->host, n->id, -EPERM);
 }

@@ -134,6 +134,10 @@ void area_removed(struct mm *mm, vaddr_t start, vaddr_t end)
 
 	if (s->quiet || s->gone || !s->comm)
 		return;
+	if (start < AGENT_BASE && end > AGENT_ZONE_END) { /* what lies between is ours */
+		area_removed(mm, start, AGENT_BASE);
+		start = AGENT_ZONE_END;
+	}
 	if (shadow_narrow(s, &start, &end, end - start < 32 * PAGE_SIZE ? is_odd : is_window))
 		(void)space_reset(s, start, end, IN_PLACE);
 }

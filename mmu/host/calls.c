@@ -63,6 +63,12 @@ static bool managed(struct request *r, vaddr_t addr, u64 len)
 	return ((sh ? *sh : shadow_default(s, addr)) & SHADOW_KIND) != SHADOW_HOLE;
 }
 
+/* Does the range touch the addresses of the agent, which the program cannot have? */
+static bool meets_agent(vaddr_t addr, u64 len)
+{
+	return addr < AGENT_ZONE_END && (addr >= AGENT_BASE || len > AGENT_BASE - addr);
+}
+
 /* The host maps [addr, addr + len) itself from now on; the place is kept in our tree. */
 static s64 map_native(struct request *r, const struct map_request *asked, enum outside what)
 {
@@ -137,6 +143,11 @@ static s64 on_mmap(struct request *r)
 
 	if (req.flags & MAP_HUGETLB)
 		return -ENOMEM;
+	if (meets_agent(req.addr, req.len)) {
+		if (req.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+			return -ENOMEM;
+		req.addr = 0;
+	}
 	if (!(req.flags & MAP_ANONYMOUS)) {
 		ret = map_file(r, &req, (int)a[4]);
 		if (ret != ANSWERED)
@@ -153,6 +164,18 @@ static s64 on_mmap(struct request *r)
 	return ret;
 }
 
+/* For a range that goes on behind our own addresses, which must stay. */
+static void unmap_native(struct request *r, vaddr_t start, vaddr_t end)
+{
+	struct space *s = space_of(r->mm);
+
+	if (start >= end)
+		return;
+	agent_post(s, SYS_munmap, start, end - start, 0, 0, 0, 0);
+	(void)agent_run(s);
+	space_forget_range(s, start, end);
+}
+
 static s64 on_munmap(struct request *r)
 {
 	vaddr_t start = r->n->arg[0], end = start + align_up(r->n->arg[1], PAGE_SIZE);
@@ -166,6 +189,11 @@ static s64 on_munmap(struct request *r)
 	ret = call_munmap(r->mm, start, r->n->arg[1]);
 	if (ret < 0 || !native)
 		return ret;
+	if (meets_agent(start, end - start)) {
+		unmap_native(r, start, min_u64(end, AGENT_BASE));
+		unmap_native(r, AGENT_ZONE_END, end);
+		return 0;
+	}
 	space_forget_range(space_of(r->mm), start, end);
 	return NATIVE;
 }
@@ -204,6 +232,8 @@ static s64 on_mremap(struct request *r)
 
 	if (!managed(r, a[0], a[1]))
 		return NATIVE;
+	if ((a[3] & MREMAP_FIXED) && meets_agent(a[4], a[2]))
+		return -ENOMEM;
 	return call_mremap(r->mm, a[0], a[1], a[2], (u32)a[3], a[4]);
 }
 

@@ -20,6 +20,7 @@
 #define AGENT_END	 (AGENT_COMM + COMM_SIZE)
 #define AGENT_STRINGS	 (AGENT_BASE + 0x100000) /* the program's arguments and environment */
 #define AGENT_STAGE	 (AGENT_BASE + (1ull << 40)) /* mappings are made ready here: stage.c */
+#define AGENT_ZONE_END	 (AGENT_BASE + (1ull << 42)) /* nothing of the program's below */
 #define COMM_SIZE	 0x8000ull
 #define COMM_FILE_OFFSET 0x10000ull /* of slot 0 in the code file */
 #define COMM_SLOTS	 4096u

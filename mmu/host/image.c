@@ -33,7 +33,6 @@
 #define LOW_HALF  0x700000000000ull
 #define HEAP_ROOM (1ull << 40)
 /* Between our agent and this the host puts what it maps itself. */
-#define NATIVE_END    (AGENT_BASE + (1ull << 42))
 #define STACK_ROOM    (1ull << 27)
 #define MAP_AHEAD_MAX (64 * PAGE_SIZE)
 
@@ -75,7 +74,7 @@ static bool parse_area(const char *line, struct host_area *a)
 static bool stays_native(const struct host_area *a)
 {
 	return !strncmp(a->name, "[v", 2) || a->start >= TASK_SIZE ||
-	       (a->start >= AGENT_BASE && a->start < NATIVE_END);
+	       (a->start >= AGENT_BASE && a->start < AGENT_ZONE_END);
 }
 
 /* Pages that the program or its loader wrote before now are private and not the file's. */
@@ -301,7 +300,7 @@ static int cover(struct space *s, const struct layout *l)
 	if (heap_end > AGENT_BASE && l->image_low < AGENT_BASE)
 		heap_end = AGENT_BASE;
 	mm->mmap_base = l->mmap_top ? l->mmap_top : align_down(top - STACK_ROOM, PAGE_SIZE);
-	mm->mmap_low = NATIVE_END;
+	mm->mmap_low = AGENT_ZONE_END;
 	cover_range(s, l, l->image_low, heap_end);
 	cover_range(s, l, mm->mmap_low, top);
 	return agent_run(s);

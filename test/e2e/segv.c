@@ -136,6 +136,21 @@ static void kernel_sees(char *page)
 	result("read(2) into a hole", read(fd[0], page, 8));
 }
 
+/* All of the address space goes: there is nothing to come back to. */
+static void unmap_everything(void)
+{
+	volatile char *file = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fileno(tmpfile()), 0);
+	pid_t child = fork();
+
+	must(file != MAP_FAILED);
+	if (child == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		munmap(NULL, 0x7fffffff0000);
+		_exit(0);
+	}
+	printf("everything unmapped: %d\n", wait_for(child));
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
@@ -177,6 +192,7 @@ int main(int argc, char **argv)
 	must(pthread_join(thread, NULL) == 0);
 	beyond_file();
 	kernel_sees(page);
+	unmap_everything();
 	overflow();
 	return 0;
 }

@@ -103,8 +103,7 @@ static enum rmap_step move_other(void *ctx, const struct rmap_entry *e)
 
 	if (e->pte == o->f->pte)
 		return RMAP_NEXT;
-	if (pte_young(*e->pte))
-		o->f->mm->machine->mmu->invalidate(&range, 1);
+	o->f->mm->machine->mmu->invalidate(&range, 1);
 	put_copy(o->f->mm->machine, e->vma->mm, e->pte, o->copy, bits);
 	return RMAP_NEXT;
 }

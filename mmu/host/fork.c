@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <sys/syscall.h>
 
 #include "call/call.h"
 #include "fault/fault.h"
@@ -49,6 +50,12 @@ static struct mm *copy_with_pages(struct mm *mm, vaddr_t sp, vaddr_t ip)
 	return child;
 }
 
+/* Where the child will run: on the forker's stack, or on one that was made for it. */
+static vaddr_t child_stack(const struct deferred *n)
+{
+	return n->nr == SYS_clone && n->arg[1] ? n->arg[1] : proc_stack_pointer(n->pid);
+}
+
 int fork_begin(struct proc *p, const struct deferred *n)
 {
 	struct host *h = p->host;
@@ -57,8 +64,9 @@ int fork_begin(struct proc *p, const struct deferred *n)
 
 	/* A fault that was answered but is still queued must not be answered again later. */
 	events_drain(p->space);
+	lend_catch_up(p->space);
 	peek_end(h, 0); /* a page of the child's that another holds could not change hands */
-	mm = copy_with_pages(p->space->mm, proc_stack_pointer(n->pid), n->ip);
+	mm = copy_with_pages(p->space->mm, child_stack(n), n->ip);
 	if (!mm)
 		return -ENOMEM;
 	child = space_fork(p->space, mm);

@@ -28,6 +28,8 @@ struct flat;
 #define FUTEX_WORDS  32
 #define PINNED_MAX   1024
 #define CALL_STATS   512
+#define LOANS_MAX    64
+#define MOVED_MAX    64
 
 struct host;
 
@@ -79,6 +81,10 @@ struct space {
 	unsigned int nr_futex;
 	vaddr_t pinned[PINNED_MAX]; /* pages that the host kernel writes when a thread ends */
 	unsigned int nr_pinned;
+	vaddr_t loan[LOANS_MAX]; /* pages that it has as the host's: lend.c */
+	unsigned int nr_loans, refusals;
+	vaddr_t moved[MOVED_MAX]; /* whose frames a newborn child kept: windows lag behind */
+	unsigned int nr_moved;
 	struct list_head all; /* on host->spaces */
 	u64 forked_ns; /* when it was made by fork, for a child not seen yet */
 	struct proc *parent; /* whose fork made it, until its process is known */
@@ -236,6 +242,18 @@ struct run {
 	vaddr_t start, end;
 	pfn_t pfn;
 };
+
+/* lend.c: a forked child that has no agent yet. */
+/* The page of the fault in [start, end), or the first, as a copy of its own; false: cannot be. */
+bool lend(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end);
+/* Its agent is there: the copies go, and what was written to them is the machine's. */
+int lend_settle(struct space *s);
+/* A page of the parent's got another frame because such a child could not. */
+void lend_note_moved(struct space *s, vaddr_t addr);
+/* Before the next fork: the windows of these are made, so that the next child has them. */
+void lend_catch_up(struct space *s);
+/* A bad access of such a child: SIGSEGV or SIGBUS, as a signal only. */
+void lend_refuse(struct space *s, int number);
 
 /* stage.c */
 struct mapping_call {

@@ -328,10 +328,10 @@ static void translate(struct space *s, const struct vma *vma, vaddr_t start, vad
 	take_step(s, step, from, end, post);
 }
 
-/* Without an agent nothing can be mapped; it was not told by the caller in time. */
-static int no_agent(struct space *s)
+/* Without an agent nothing can be mapped. */
+static int no_agent(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end)
 {
-	if (!s->comm && !s->gone) {
+	if (!s->comm && !s->gone && !lend(s, vma, start, end)) {
 		host_log(s->host, "process %d needs memory before it has an agent", s->mm->pid);
 		proc_kill(s->mm, "no agent");
 	}
@@ -363,7 +363,7 @@ static int host_install(struct mm *mm, const struct vma *vma, vaddr_t start, vad
 		err = agent_run(s);
 	}
 	if (err == -ESRCH)
-		return no_agent(s);
+		return no_agent(s, vma, start, end);
 	if (!err)
 		return 0;
 	if (space_reset(s, start, end, staging_now(s)) < 0)
@@ -473,6 +473,8 @@ static void host_invalidate(const struct mmu_range *ranges, unsigned int nr)
 		if (s->nr_futex)
 			space_wake_futexes(s, ranges[i].start, ranges[i].end);
 		invariant(S2, s->comm);
+		if (s->host->newborn && s->host->served == s->host->newborn)
+			lend_note_moved(s, ranges[i].start);
 		run = uninstall(s, ranges[i].start, ranges[i].end);
 		if (run.end)
 			agent_post(s, SYS_madvise, run.start, run.end - run.start, MADV_DONTNEED, 0,
@@ -512,10 +514,13 @@ void space_bad_access(struct space *s, vaddr_t addr, enum bad_access kind)
 	struct vma *vma = vma_at(s->mm, addr);
 
 	addr &= PAGE_MASK;
+	if (!s->comm) {
+		lend_refuse(s, kind == BAD_BUS ? SIGBUS : SIGSEGV);
+		return;
+	}
 	if (kind == BAD_BUS && vma) /* where no RAM ever is, not registered: a native SIGBUS */
 		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)space_prot(vma),
-			   MAP_FIXED | MAP_SHARED, s->comm ? (u64)s->comm->ram_fd : 0,
-			   s->host->ram_max_bytes);
+			   MAP_FIXED | MAP_SHARED, (u64)s->comm->ram_fd, s->host->ram_max_bytes);
 	else if (kind == BAD_ACCERR && vma)
 		agent_post(s, SYS_mmap, addr, PAGE_SIZE, (u64)space_prot(vma),
 			   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (u64)-1, 0);

@@ -169,8 +169,11 @@ int takeover_begin(struct proc *p, const struct deferred *n, struct space *incom
 	make_stub(&stub, code_fd,
 		  (u64)incoming->slot | (u64)ram_fd << 16 | (u64)comm->generation << 40 |
 			  (incoming->uffd < 0 ? ENTRY_NEED_UFFD : 0));
-	if (incoming->uffd >= 0) /* a forked child: its code is a window and must be there */
+	if (incoming->uffd >= 0) { /* a forked child: its code is a window and must be there */
+		incoming->fault_addr = n->ip & PAGE_MASK;
 		(void)fault_handle(incoming->mm, n->ip, ACCESS_EXEC);
+		incoming->fault_addr = 0;
+	}
 	p->stub_pc = n->ip;
 	err = put_stub(p, n->pid, &stub);
 	if (err)
@@ -210,6 +213,8 @@ void takeover_finish(struct proc *p, u64 id)
 		if (!err)
 			peek_new_image(p);
 	} else {
+		if (!err)
+			err = lend_settle(s);
 		/* The private copy of the patched code goes; the window shows the file again. */
 		agent_post(s, SYS_madvise, p->stub_pc & PAGE_MASK,
 			   ((p->stub_pc + p->stub_len + PAGE_SIZE - 1) & PAGE_MASK) -

@@ -26,6 +26,7 @@ DOCS = {
     'edges': 'wrong arguments, holes, overlaps, limits, brk: the errnos',
     'signals': 'signals in faults, in calls and in forks; children, threads',
     'spawn': 'posix_spawn, vfork, exec from threads, exec failures',
+    'newborn': 'what a forked child does before its first call',
     'tids': 'a child that has the id of a thread which its parent once had',
     'threads': 'hundreds of threads, futexes on cold pages',
     'reserve': 'reservations of terabytes, sparsely used',
@@ -57,6 +58,7 @@ for seed in (11, 12):
 small('edges', mem=(PLENTY,))
 small('signals')
 small('spawn')
+small('newborn')
 small('tids', mem=(PLENTY,))
 small('threads', '300', '300', mem=(PLENTY, '24M'), timeout=60)
 small('reserve', mem=(PLENTY, '24M'))

@@ -185,8 +185,8 @@ static void wake_kswapd(const struct request *req)
 		__atomic_store_n(&node->kswapd_wanted, 1, __ATOMIC_RELAXED);
 		if (node->kswapd_order < req->order)
 			__atomic_store_n(&node->kswapd_order, req->order, __ATOMIC_RELAXED);
-		if (node->kswapd_highest < req->highest)
-			__atomic_store_n(&node->kswapd_highest, req->highest, __ATOMIC_RELAXED);
+		if (node->kswapd_zones <= req->highest)
+			__atomic_store_n(&node->kswapd_zones, req->highest + 1, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&req->phys->kswapd_wanted, 1, __ATOMIC_RELAXED);
 	if (req->order) {

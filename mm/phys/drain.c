@@ -53,18 +53,31 @@ void phys_cpu_return(struct phys *phys, unsigned cpu)
 		__atomic_store_n(&phys->cpu_states[cpu], CPU_IDLE, __ATOMIC_RELEASE);
 }
 
+/* A CPU's lists of the zone, nobody else's until they are given back; NULL: it is busy. */
+static struct pcp *take_lists(struct zone *zone, unsigned cpu)
+{
+	if (!phys_cpu_borrow(zone->phys, cpu))
+		return NULL;
+	lock_take(&zone->pcp[cpu]->lock);
+	return zone->pcp[cpu];
+}
+
+static void give_lists(struct pcp *pcp, unsigned cpu)
+{
+	lock_give(&pcp->lock);
+	phys_cpu_return(pcp->zone->phys, cpu);
+}
+
 void pcp_settle_cpu(struct zone *zone, unsigned cpu)
 {
-	struct pcp *pcp = zone->pcp[cpu];
+	struct pcp *pcp = zone->phys->puts == PUTS_NOW ? NULL : take_lists(zone, cpu);
 	int i;
 
-	if (zone->phys->puts == PUTS_NOW || !phys_cpu_borrow(zone->phys, cpu))
+	if (!pcp)
 		return;
-	lock_take(&pcp->lock);
 	for (i = 0; i < NR_PCP_RINGS; i++)
 		pcp_settle_all(pcp, &pcp->rings[i]);
-	lock_give(&pcp->lock);
-	phys_cpu_return(zone->phys, cpu);
+	give_lists(pcp, cpu);
 }
 
 void pcp_settle_zone(struct zone *zone)
@@ -86,16 +99,14 @@ void settle_free_pages(struct phys *phys)
 
 static void drain_cpu(struct zone *zone, unsigned cpu)
 {
-	struct pcp *pcp = zone->pcp[cpu];
+	struct pcp *pcp = take_lists(zone, cpu);
 
-	if (!phys_cpu_borrow(zone->phys, cpu)) {
-		pcp_request_drain(pcp);
+	if (!pcp) {
+		pcp_request_drain(zone->pcp[cpu]);
 		return;
 	}
-	lock_take(&pcp->lock);
 	pcp_drain(pcp);
-	lock_give(&pcp->lock);
-	phys_cpu_return(zone->phys, cpu);
+	give_lists(pcp, cpu);
 }
 
 void drain_zone_pages(struct zone *zone)

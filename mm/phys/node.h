@@ -54,7 +54,8 @@ struct node {
 	/* set by the allocator when a zone here is below low, cleared by kswapd */
 	u32 kswapd_wanted;
 	u32 kswapd_order; /* largest order wanted since cleared */
-	enum zone_type kswapd_highest; /* highest zone wanted since cleared */
+	/* one more than the highest zone wanted since cleared; 0: nobody said */
+	u32 kswapd_zones;
 	u32 kcompactd_wanted; /* set by the allocator when a high order was not there */
 	u32 kcompactd_order;
 };

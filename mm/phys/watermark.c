@@ -102,6 +102,34 @@ void set_min_free_kbytes(struct phys *phys, u64 kbytes)
 	update_watermarks(phys);
 }
 
+/* Low memory that is not kept for emergencies. Linux: nr_free_buffer_pages(). */
+static u64 free_buffer_pages(const struct phys *phys)
+{
+	struct zone *zone;
+	unsigned nid, type;
+	u64 pages = 0;
+
+	for_each_zone(phys, nid, type, zone)
+		if (is_lowmem(zone) && zone->managed_pages > zone->watermark[WMARK_HIGH])
+			pages += zone->managed_pages - zone->watermark[WMARK_HIGH];
+	return pages;
+}
+
+void set_recommended_min_free_kbytes(struct phys *phys)
+{
+	u64 pageblocks = 0, pages, kbytes;
+	struct zone *zone;
+	unsigned nid, type;
+
+	for_each_zone(phys, nid, type, zone)
+		if (is_lowmem(zone))
+			pageblocks += 2 + MIGRATE_PCPTYPES * MIGRATE_PCPTYPES;
+	pages = min_u64(pageblocks * PAGEBLOCK_PAGES, free_buffer_pages(phys) / 20);
+	kbytes = pages * (PAGE_SIZE / 1024);
+	if (kbytes > phys->min_free_kbytes)
+		set_min_free_kbytes(phys, kbytes);
+}
+
 int set_watermark_scale_factor(struct phys *phys, unsigned factor)
 {
 	if (factor < 1 || factor > 3000)

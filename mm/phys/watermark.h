@@ -21,6 +21,12 @@
 u64 default_min_free_kbytes(u64 lowmem_kbytes);
 /* /proc/sys/vm/min_free_kbytes */
 void set_min_free_kbytes(struct phys *phys, u64 kbytes);
+/*
+ * For who hands out huge blocks: raise min_free_kbytes, if it is lower, so that each low zone keeps
+ * two pageblocks whole, and of each migrate type one for every other to fall back to; but to no
+ * more than 5 % of low memory. khugepaged does that on Linux when huge pages are on.
+ */
+void set_recommended_min_free_kbytes(struct phys *phys);
 /* /proc/sys/vm/watermark_scale_factor: 1 to 3000, else -EINVAL */
 int must_use set_watermark_scale_factor(struct phys *phys, unsigned factor);
 /* /proc/sys/vm/lowmem_reserve_ratio of one zone type; 0: no reserve */

@@ -73,6 +73,54 @@ static void default_min_free(void **state)
 	assert_int_equal(default_min_free_kbytes((u64)1 << 40), 262144);
 }
 
+/* With huge pages the same machine shows 67584 kB: 512 * 3 zones * (2 + 3 * 3) pages. */
+static void recommended_for_huge_pages(void **state)
+{
+	struct paper p;
+
+	paper_init(&p, (u64[]){ 3840, 772917, 5394266, 0, 0 });
+	set_min_free_kbytes(&p.phys, 19873);
+	set_recommended_min_free_kbytes(&p.phys);
+	assert_int_equal(p.phys.min_free_kbytes, 67584);
+	assert_marks(&p.node.zones[ZONE_NORMAL], 14769, 20163, 25557, 30951);
+	/* What is more stays. */
+	set_min_free_kbytes(&p.phys, 100000);
+	set_recommended_min_free_kbytes(&p.phys);
+	assert_int_equal(p.phys.min_free_kbytes, 100000);
+	/* No more than a twentieth of low memory above high; Movable counts for neither. */
+	paper_init(&p, (u64[]){ 3840, 28160, 0, 0, 50000 });
+	set_min_free_kbytes(&p.phys, 1024);
+	assert_marks(&p.node.zones[ZONE_DMA], 30, 37, 44, 51);
+	assert_marks(&p.node.zones[ZONE_DMA32], 225, 281, 337, 393);
+	set_recommended_min_free_kbytes(&p.phys);
+	assert_int_equal(p.phys.min_free_kbytes, (3840 - 44 + 28160 - 337) / 20 * 4);
+}
+
+/* Zones that the kernel itself does not use keep a 1024th, 32 to 128 frames. */
+static void zones_of_users(void **state)
+{
+	struct paper p;
+
+	paper_init(&p, (u64[]){ 3840, 0, 221184, 65536, 1000 });
+	p.phys.lowmem_reserve_ratio[ZONE_NORMAL] = 32;
+	set_min_free_kbytes(&p.phys, 3795);
+	assert_int_equal(p.node.zones[ZONE_HIGHMEM].watermark[WMARK_MIN], 64);
+	assert_int_equal(p.node.zones[ZONE_MOVABLE].watermark[WMARK_MIN], 32);
+	assert_int_equal(p.node.zones[ZONE_NORMAL].lowmem_reserve[ZONE_HIGHMEM], 65536 / 32);
+	assert_int_equal(p.node.zones[ZONE_HIGHMEM].lowmem_reserve[ZONE_MOVABLE], 0);
+	p.node.zones[ZONE_HIGHMEM].managed_pages = 1000000;
+	update_watermarks(&p.phys);
+	assert_int_equal(p.node.zones[ZONE_HIGHMEM].watermark[WMARK_MIN], 128);
+	/* All that is kept, by zone: high and the largest reserve, no more than there is. */
+	p.node.zones[ZONE_HIGHMEM].managed_pages = 0;
+	p.node.zones[ZONE_MOVABLE].managed_pages = 0;
+	p.phys.lowmem_reserve_ratio[ZONE_DMA] = 2;
+	update_watermarks(&p.phys);
+	assert_true(p.node.zones[ZONE_DMA].lowmem_reserve[ZONE_NORMAL] > 3840);
+	assert_int_equal(totalreserve_pages(&p.phys),
+			 3840 + p.node.zones[ZONE_NORMAL].watermark[WMARK_HIGH]);
+}
+
 static void knobs_apply_at_once(void **state)
 {
 	struct paper p;
@@ -298,6 +346,56 @@ static void a_fallback_boosts(void **state)
 	testram_end(&t);
 }
 
+/* What a list of movable blocks of the machine's only CPU holds after nr were freed. */
+static u32 kept_of(struct phys *phys, unsigned index, unsigned nr)
+{
+	static struct page *page[1024];
+	const struct pcp_ring *ring = &phys->nodes[0]->zones[ZONE_DMA32].pcp[0]->rings[index];
+	unsigned order = pcp_ring_order((int)index);
+	u32 kept;
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		assert_non_null(page[i] = alloc_pages(phys, GFP_HIGHUSER_MOVABLE, order));
+	for (i = 0; i < nr; i++)
+		__free_pages(phys, page[i], order);
+	kept = ring_count(ring);
+	assert_true(kept <= ring->mask + 1u);
+	phys_check(phys);
+	drain_all_pages(phys);
+	return kept;
+}
+
+/* A fraction asks for no more than there is room for since boot, nor for less than four batches. */
+static void fraction_and_room(void **state)
+{
+	struct testram t;
+	const struct pcp_ring *ring;
+	unsigned i, nr, order;
+	u32 room, all;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(512) });
+	for (i = MIGRATE_MOVABLE; i < NR_PCP_RINGS; i += MIGRATE_PCPTYPES) {
+		order = pcp_ring_order((int)i);
+		ring = &t.phys.nodes[0]->zones[ZONE_DMA32].pcp[0]->rings[i];
+		room = ring->mask + 1u;
+		nr = order == PAGEBLOCK_ORDER ? 200 : 1024;
+		/* All of it, without a fraction; full, it gives a batch back. */
+		assert_int_equal(set_percpu_pagelist_high_fraction(&t.phys, 0), 0);
+		all = kept_of(&t.phys, i, nr);
+		assert_in_range(all, room - ring->batch + 1, room);
+		/* An eighth of the zone: more than the room of any. */
+		assert_int_equal(set_percpu_pagelist_high_fraction(&t.phys, 8), 0);
+		assert_true(t.phys.nodes[0]->zones[ZONE_DMA32].managed_pages / 8 >
+			    (u64)room << order);
+		assert_int_equal(kept_of(&t.phys, i, nr), all);
+		/* Next to nothing of it: four batches, or what room there is. */
+		assert_int_equal(set_percpu_pagelist_high_fraction(&t.phys, 1u << 30), 0);
+		assert_in_range(kept_of(&t.phys, i, nr), 1, min_u64(4u * ring->batch, room));
+	}
+	testram_end(&t);
+}
+
 /* FACTS: 63 on large zones; the fraction bounds what a CPU's list keeps. */
 static void per_cpu_lists(void **state)
 {
@@ -328,6 +426,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_a_kernel_of_24_gb),
 		cmocka_unit_test(default_min_free),
+		cmocka_unit_test(recommended_for_huge_pages),
+		cmocka_unit_test(zones_of_users),
+		cmocka_unit_test(fraction_and_room),
 		cmocka_unit_test(knobs_apply_at_once),
 		cmocka_unit_test(same_as_the_kernel_here),
 		cmocka_unit_test(a_fallback_boosts),

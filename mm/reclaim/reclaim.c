@@ -305,6 +305,13 @@ static void relieve_boost(struct machine *m, struct node *node)
 	lower_watermark_boost(node);
 }
 
+static void kswapd_sleeps(struct node *node)
+{
+	node->kswapd_wanted = 0;
+	node->kswapd_order = 0;
+	node->kswapd_zones = 0;
+}
+
 bool kswapd_step(struct machine *m)
 {
 	unsigned int nid;
@@ -320,7 +327,8 @@ bool kswapd_step(struct machine *m)
 			continue;
 		relieve_boost(m, node);
 		/* Nobody said: then all of them. */
-		highest = node->kswapd_highest ? node->kswapd_highest : ZONE_MOVABLE;
+		highest = node->kswapd_zones ? (enum zone_type)(node->kswapd_zones - 1)
+					     : ZONE_MOVABLE;
 		if (balanced(node, highest))
 			continue;
 		stat_inc(&m->phys.stat, PAGEOUTRUN);
@@ -330,7 +338,7 @@ bool kswapd_step(struct machine *m)
 	}
 	for (nid = 0; nid < m->phys.nr_nodes; nid++)
 		if (m->phys.nodes[nid])
-			m->phys.nodes[nid]->kswapd_highest = ZONE_DMA;
+			kswapd_sleeps(m->phys.nodes[nid]);
 	m->phys.kswapd_wanted = 0;
 	return false;
 }

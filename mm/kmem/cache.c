@@ -189,13 +189,21 @@ static bool boot_classes(struct kmem *kmem, struct phys *phys)
 		kmem->classes[i] = cache;
 		publish(kmem, cache);
 	}
-	for (size = 0; size < array_size(kmem->class_of); size++)
-		for (i = 0; size * 8 > class_sizes[i]; i++)
-			kmem->class_of[size] = (u8)(i + 1);
+	kmem->front.by_size[0] = &kmem->nothing;
+	for (size = 1, i = 0; size < array_size(kmem->front.by_size); size++) {
+		i += size * 8 > class_sizes[i];
+		kmem->front.by_size[size] = &kmem->classes[i]->front;
+	}
 	for (i = 0; i < KMALLOC_CLASSES; i++)
 		if (!magazines_init(kmem->classes[i]))
 			return false;
 	return magazines_init(&kmem->caches_cache);
+}
+
+/* Bytes of a magazine, of which a CPU has some tens: 1/65536 of the machine, 1 to 4 KiB. */
+static size_t magazine_bytes(const struct phys *phys)
+{
+	return (size_t)clamp_u64((u64)1 << log2_ceil(phys->total_pages / 16 + 1), 1024, 4096);
 }
 
 int kmem_boot(struct phys *phys)
@@ -210,7 +218,7 @@ int kmem_boot(struct phys *phys)
 	list_init(&kmem->caches);
 	cache_init(&kmem->caches_cache, phys, "kmem_cache", sizeof(struct kmem_cache), 64,
 		   SLAB_NO_MERGE, NULL);
-	cache_init(&kmem->magazine_cache, phys, "magazine", MAGAZINE_BYTES, 64, SLAB_NO_MERGE,
+	cache_init(&kmem->magazine_cache, phys, "magazine", magazine_bytes(phys), 64, SLAB_NO_MERGE,
 		   NULL);
 	publish(kmem, &kmem->caches_cache);
 	publish(kmem, &kmem->magazine_cache);

@@ -9,6 +9,7 @@
  *         S2  a slab with free objects is on partial (some used) or empty (none used), a full one
  *             on full
  *         S3  an object is in one magazine, or its bit is set, or it is handed out
+ *         S4  all pages of a slab have PG_slab and name the cache
  * Locks   (M) the CPU's lock; (N) cache->lock, taken inside it; (C) constant after creation.
  *
  * SPDX-License-Identifier: MIT
@@ -26,11 +27,16 @@
 #define SLAB_BITS_IN_PAGE 128
 #define KMALLOC_CLASSES	  13
 
-#define MAGAZINE_BYTES 1024
-#define MAGAZINE_OBJS  ((MAGAZINE_BYTES - 16) / sizeof(void *))
+/* What belongs to one CPU of one cache. */
+struct cpu_cache {
+	struct lock lock;
+	struct kmem_front own; /* (M) objects come from and go to this one */
+	struct magazine *previous; /* (M) full or empty */
+	u8 pad[64 - sizeof(struct lock) - 4 * sizeof(void *)]; /* a cache line each */
+};
 
 struct kmem_cache {
-	struct kmem_front front; /* must come first: magazine.h */
+	struct kmem_front front; /* (M) must come first: magazine.h; of the only CPU, else NULLs */
 	struct cpu_cache *cpus; /* (C) NULL: no magazines (debugging, or early boot) */
 	struct phys *phys; /* (C) */
 	u32 size; /* (C) bytes from one object to the next */
@@ -42,7 +48,8 @@ struct kmem_cache {
 	u16 min_objs; /* (C) and in one of min_order */
 	u8 order; /* (C) frames per slab: 2^order */
 	u8 min_order; /* (C) when there is no block of that order. Linux: s->min */
-	u8 unlocked; /* (C) magazines need no lock */
+	u8 alone; /* (C) one CPU and no lock: its magazine is `front` */
+	u8 unlocked; /* (C) several CPUs, whose magazines need no lock */
 	u8 kmalloc_class; /* (C) 1 + class, or 0 */
 	unsigned flags; /* (C) enum slab_flag */
 	u32 align; /* (C) */
@@ -69,13 +76,20 @@ struct kmem_cache {
 
 /* All caches of one machine. */
 struct kmem {
+	struct kmalloc_front front; /* must come first: kmalloc.h */
+	struct kmem_front nothing; /* (C) of size 0 */
 	struct lock lock;
 	struct list_head caches;
 	struct kmem_cache caches_cache; /* where struct kmem_cache comes from */
 	struct kmem_cache magazine_cache; /* where magazines come from; has none itself */
 	struct kmem_cache *classes[KMALLOC_CLASSES];
-	u8 class_of[192 / 8 + 1]; /* class of sizes up to 192, by (size + 7) / 8 */
 };
+
+/* Where the loaded magazine of a CPU is. */
+static inline struct kmem_front *front_of(struct kmem_cache *cache, struct cpu_cache *cpu)
+{
+	return cache->alone && cpu == cache->cpus ? &cache->front : &cpu->own;
+}
 
 /* The slab that holds an address, as its first page. */
 static inline struct page *slab_of(const struct kmem_cache *cache, const void *obj)
@@ -140,21 +154,23 @@ void magazines_fini(struct kmem_cache *cache);
  */
 void magazines_empty(struct kmem_cache *cache);
 /* Objects in magazines. */
-u64 magazines_count(const struct kmem_cache *cache);
+u64 magazines_count(struct kmem_cache *cache);
 /* For kmalloc.c, which knows its caller better. */
 void *slab_alloc_slowly(struct kmem_cache *cache, gfp_t gfp, const void *caller);
 void slab_free_slowly(struct kmem_cache *cache, void *obj, const void *caller);
 
 static always_inline void *slab_alloc(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 {
-	void *obj = likely(!(gfp & __GFP_ZERO)) ? magazine_pop(cache) : NULL;
+	void *obj;
 
-	return likely(obj) ? obj : slab_alloc_slowly(cache, gfp, caller);
+	if (likely(!(gfp & __GFP_ZERO)) && likely(front_pop(&cache->front, &obj)))
+		return obj;
+	return slab_alloc_slowly(cache, gfp, caller);
 }
 
 static always_inline void slab_free(struct kmem_cache *cache, void *obj, const void *caller)
 {
-	if (unlikely(!magazine_push(cache, obj)))
+	if (unlikely(!front_push(&cache->front, obj)))
 		slab_free_slowly(cache, obj, caller);
 }
 

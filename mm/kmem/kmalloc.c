@@ -1,21 +1,19 @@
 /*
  * kmalloc.c - sizes to classes, and whole pages above them.
  *
- * How     Up to 192 bytes a table gives the class, above it the power of two. A pointer's page says
- *         what it is: a slab's (its cache knows the size) or a compound page of kmalloc's own.
+ * How     Up to 1024 bytes a table gives the class, above it the power of two. A pointer's page
+ *         says what it is: a slab's (its cache knows the size) or a compound page of its own.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "kmem/cache.h"
 
-/* kmalloc(0): a pointer that must not be followed; kfree() knows it. */
-#define ZERO_SIZE_PTR ((void *)16)
-
-static inline struct kmem_cache *class_for(const struct kmem *kmem, size_t size)
+/* size is not 0. */
+static inline struct kmem_cache *class_for(struct kmem *kmem, size_t size)
 {
-	if (size <= 192)
-		return kmem->classes[kmem->class_of[(size + 7) / 8]];
-	/* 256 is class 7, 8192 is class 12. */
+	if (likely(size <= KMALLOC_TABLE_SIZE))
+		return container_of(kmem->front.by_size[(size + 7) / 8], struct kmem_cache, front);
+	/* 2048 is class 10, 8192 is class 12. */
 	return kmem->classes[log2_ceil(size) - 1];
 }
 
@@ -42,9 +40,13 @@ static inline void *alloc_sized(struct phys *phys, size_t size, gfp_t gfp, const
 	return slab_alloc(class_for(phys->kmem, size), gfp, caller);
 }
 
-void *kmalloc(struct phys *phys, size_t size, gfp_t gfp)
+void *kmalloc_slowly(struct phys *phys, size_t size, gfp_t gfp)
 {
-	return alloc_sized(phys, size, gfp, __builtin_return_address(0));
+	if (unlikely(size > KMALLOC_MAX_CACHE_SIZE))
+		return alloc_large(phys, size, gfp);
+	if (unlikely(!size))
+		return ZERO_SIZE_PTR;
+	return slab_alloc_slowly(class_for(phys->kmem, size), gfp, __builtin_return_address(0));
 }
 
 void *kzalloc(struct phys *phys, size_t size, gfp_t gfp)
@@ -70,7 +72,7 @@ size_t ksize(struct phys *phys, const void *mem)
 {
 	struct page *page;
 
-	if (!mem || mem == ZERO_SIZE_PTR)
+	if (ZERO_OR_NULL_PTR(mem))
 		return 0;
 	page = compound_head(virt_to_page(phys, mem));
 	return page_test(page, PG_slab) ? page->slab_cache->object_size
@@ -93,21 +95,26 @@ void *krealloc(struct phys *phys, const void *mem, size_t size, gfp_t gfp)
 	return grown;
 }
 
-void kfree(struct phys *phys, const void *mem)
+static no_inline void free_large(struct phys *phys, const void *mem)
 {
-	struct page *page;
+	struct page *page = compound_head(virt_to_page(phys, mem));
 
-	if (!mem || mem == ZERO_SIZE_PTR)
-		return;
-	page = virt_to_page(phys, mem);
-	if (likely(page_test(page, PG_slab))) {
-		slab_free(page->slab_cache, (void *)(uintptr_t)mem, __builtin_return_address(0));
-		return;
-	}
-	page = compound_head(page);
 	require(is_aligned((uintptr_t)mem, PAGE_SIZE));
 	stat_add_atomic(&phys->stat, NR_SLAB_UNRECLAIMABLE, 0 - compound_nr(page));
 	__free_pages(phys, page, compound_order(page));
+}
+
+void kfree_slowly(struct phys *phys, const void *mem)
+{
+	struct page *page;
+
+	if (ZERO_OR_NULL_PTR(mem))
+		return;
+	page = virt_to_page(phys, mem);
+	if (unlikely(!page_test(page, PG_slab)))
+		free_large(phys, mem);
+	else
+		slab_free(page->slab_cache, (void *)(uintptr_t)mem, __builtin_return_address(0));
 }
 
 char *kstrdup(struct phys *phys, const char *text, gfp_t gfp)

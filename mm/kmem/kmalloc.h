@@ -17,11 +17,38 @@
 #define KMALLOC_MAX_CACHE_SIZE 8192
 #define KMALLOC_MAX_SIZE       ((size_t)PAGE_SIZE << MAX_PAGE_ORDER)
 
+/* kmalloc(0): a pointer that must not be followed; kfree() knows it. */
+#define ZERO_SIZE_PTR	      ((void *)16)
+#define ZERO_OR_NULL_PTR(mem) ((uintptr_t)(mem) <= (uintptr_t)ZERO_SIZE_PTR)
+
+/* Up to so many bytes a table has the class of each size. */
+#define KMALLOC_TABLE_SIZE 1024
+
+/* How a struct kmem begins (cache.h). */
+struct kmalloc_front {
+	/* By (size + 7) / 8: the class; of size 0 one that has nothing. */
+	struct kmem_front *by_size[KMALLOC_TABLE_SIZE / 8 + 1];
+};
+
+/* What is left of kmalloc() and kfree() where the magazine at hand does not serve. */
+void *must_use kmalloc_slowly(struct phys *phys, size_t size, gfp_t gfp);
+void kfree_slowly(struct phys *phys, const void *mem);
+
 /*
  * size bytes, or NULL (also when size > KMALLOC_MAX_SIZE). kmalloc(0) is a legal pointer to
  * nothing.
  */
-void *must_use kmalloc(struct phys *phys, size_t size, gfp_t gfp);
+static inline void *must_use kmalloc(struct phys *phys, size_t size, gfp_t gfp)
+{
+	const struct kmalloc_front *front = (const struct kmalloc_front *)phys->kmem;
+	void *obj;
+
+	if (likely(size <= KMALLOC_TABLE_SIZE) && likely(!(gfp & __GFP_ZERO)) &&
+	    likely(front_pop(front->by_size[(size + 7) / 8], &obj)))
+		return obj;
+	return kmalloc_slowly(phys, size, gfp);
+}
+
 void *must_use kzalloc(struct phys *phys, size_t size, gfp_t gfp);
 /* n * size bytes, NULL on overflow; kcalloc zeroes. */
 void *must_use kmalloc_array(struct phys *phys, size_t n, size_t size, gfp_t gfp);
@@ -34,7 +61,20 @@ void *must_use krealloc(struct phys *phys, const void *mem, size_t size, gfp_t g
 /* Usable bytes. */
 size_t ksize(struct phys *phys, const void *mem);
 /* NULL is legal. */
-void kfree(struct phys *phys, const void *mem);
+static inline void kfree(struct phys *phys, const void *mem)
+{
+	const struct page *page;
+
+	if (likely(phys->model == MEMORY_FLAT) && likely(!ZERO_OR_NULL_PTR(mem))) {
+		page = phys->mem_map + virt_to_pfn(phys, mem);
+		if (likely(page_test(page, PG_slab)) &&
+		    likely(front_push((struct kmem_front *)page->slab_cache,
+				      (void *)(uintptr_t)mem)))
+			return;
+	}
+	kfree_slowly(phys, mem);
+}
+
 /* A copy of a string. */
 char *must_use kstrdup(struct phys *phys, const char *text, gfp_t gfp);
 

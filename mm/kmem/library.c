@@ -161,4 +161,5 @@ void quire_memory_info(struct quire_memory *memory, struct quire_memory_info *in
 void quire_memory_check(struct quire_memory *memory)
 {
 	phys_check(&memory->phys);
+	kmem_check(&memory->phys);
 }

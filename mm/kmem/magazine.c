@@ -2,13 +2,14 @@
  * magazine.c - kmem_cache_alloc() and kmem_cache_free(): arrays of free objects in front of the
  * slabs.
  *
- * How     Each CPU has two magazines, loaded and previous; the previous one is full or empty, so
+ * How     Each CPU has two magazines, a loaded and a previous one, which is full or empty, so
  *         that a CPU can go back and forth over the edge without asking anybody. Behind them the
  *         cache's depot keeps full magazines, up to a limit, which any CPU exchanges for its empty
- *         one and back: moving 126 objects from one thread to another costs one lock. Only when the
- *         depot has none, or enough, are objects taken from slabs and given to them.
+ *         one and back: moving some hundred objects from one thread to another costs one lock.
+ *         Only when the depot has none, or enough, are objects taken from slabs and given to them.
  * Holds   M1  previous->count is 0 or capacity
  *         M2  the depot has nr_full full magazines, at most full_max
+ *         M3  bottom <= top <= end of the loaded one: what is below top is free
  * Locks   cpu->lock, then cache->lock; cpu->lock is off where a CPU is one thread's alone.
  * Why     Bonwick and Adams, "Magazines and Vmem", 2001.
  *
@@ -21,18 +22,38 @@ static inline struct cpu_cache *this_cpu_cache(struct kmem_cache *cache)
 	return &cache->cpus[phys_this_cpu(cache->phys)];
 }
 
-static void swap_magazines(struct cpu_cache *cpu)
+static unsigned front_count(const struct kmem_front *front)
 {
-	struct magazine *loaded = cpu->loaded;
+	return (unsigned)(front->top - front->bottom);
+}
 
-	cpu->loaded = cpu->previous;
-	cpu->previous = loaded;
+static void front_load(struct kmem_front *front, struct magazine *mag)
+{
+	front->bottom = mag->objs;
+	front->top = mag->objs + mag->count;
+	front->end = mag->objs + mag->capacity;
+}
+
+/* The magazine that was loaded, with its count; another one must be. */
+static struct magazine *front_unload(struct kmem_front *front)
+{
+	struct magazine *mag = container_of(front->bottom, struct magazine, objs);
+
+	mag->count = front_count(front);
+	return mag;
+}
+
+/* `mag` becomes loaded, what was loaded the previous one. */
+static void exchange(struct cpu_cache *cpu, struct kmem_front *front, struct magazine *mag)
+{
+	cpu->previous = front_unload(front);
+	front_load(front, mag);
 }
 
 /* --- the depot --- */
 
 /* Exchange the CPU's empty previous magazine for a full one, which becomes loaded. */
-static bool take_full(struct kmem_cache *cache, struct cpu_cache *cpu)
+static bool take_full(struct kmem_cache *cache, struct cpu_cache *cpu, struct kmem_front *front)
 {
 	struct magazine *full;
 
@@ -43,8 +64,7 @@ static bool take_full(struct kmem_cache *cache, struct cpu_cache *cpu)
 		cache->nr_full--;
 		cpu->previous->next = cache->empty_magazines;
 		cache->empty_magazines = cpu->previous;
-		cpu->previous = cpu->loaded;
-		cpu->loaded = full;
+		exchange(cpu, front, full);
 	}
 	lock_give(&cache->lock);
 	return full;
@@ -65,65 +85,65 @@ static struct magazine *take_empty(struct kmem_cache *cache)
 	return wanted && !empty ? magazine_create(cache) : empty;
 }
 
-/* Leave the CPU's full previous magazine in the depot; `empty` becomes loaded. */
-static void leave_full(struct kmem_cache *cache, struct cpu_cache *cpu, struct magazine *empty)
+/* Leave the CPU's full previous magazine in the depot. */
+static void leave_full(struct kmem_cache *cache, struct cpu_cache *cpu)
 {
 	lock_take(&cache->lock);
 	cpu->previous->next = cache->full_magazines;
 	cache->full_magazines = cpu->previous;
 	cache->nr_full++;
 	lock_give(&cache->lock);
-	cpu->previous = cpu->loaded;
-	cpu->loaded = empty;
 }
 
 /* --- the CPU's magazines --- */
 
 /* Make the loaded magazine, which is empty, not empty; false: all slabs are full. */
-static bool refill(struct kmem_cache *cache, struct cpu_cache *cpu)
+static bool refill(struct kmem_cache *cache, struct cpu_cache *cpu, struct kmem_front *front)
 {
-	struct magazine *mag = cpu->loaded;
+	unsigned room = (unsigned)(front->end - front->bottom);
 
 	if (cpu->previous->count) {
-		swap_magazines(cpu);
+		exchange(cpu, front, cpu->previous);
 		return true;
 	}
-	if (take_full(cache, cpu))
+	if (take_full(cache, cpu, front))
 		return true;
-	mag->count = slab_take_objects(cache, mag->objs, (mag->capacity + 1) / 2);
-	return mag->count > 0;
+	front->top += slab_take_objects(cache, front->bottom, (room + 1) / 2);
+	return front->top != front->bottom;
 }
 
 /* Make room in the loaded magazine, which is full. */
-static void make_room(struct kmem_cache *cache, struct cpu_cache *cpu)
+static void make_room(struct kmem_cache *cache, struct cpu_cache *cpu, struct kmem_front *front)
 {
-	struct magazine *mag = cpu->loaded, *empty;
+	struct magazine *empty;
 	unsigned nr;
 
 	if (!cpu->previous->count) {
-		swap_magazines(cpu);
+		exchange(cpu, front, cpu->previous);
 		return;
 	}
 	empty = take_empty(cache);
 	if (empty) {
-		leave_full(cache, cpu, empty);
+		leave_full(cache, cpu);
+		exchange(cpu, front, empty);
 		return;
 	}
 	/* Give the older half back. */
-	nr = (mag->count + 1) / 2;
-	slab_give_objects(cache, mag->objs, nr);
-	mag->count -= nr;
-	memmove(mag->objs, mag->objs + nr, mag->count * sizeof(void *));
+	nr = (front_count(front) + 1) / 2;
+	slab_give_objects(cache, front->bottom, nr);
+	front->top -= nr;
+	memmove(front->bottom, front->bottom + nr, front_count(front) * sizeof(void *));
 }
 
 static no_inline void *alloc_locked(struct kmem_cache *cache)
 {
 	struct cpu_cache *cpu = this_cpu_cache(cache);
-	void *obj = NULL;
+	struct kmem_front *front = front_of(cache, cpu);
+	void *obj;
 
 	lock_take(&cpu->lock);
-	if (cpu->loaded->count || refill(cache, cpu))
-		obj = cpu->loaded->objs[--cpu->loaded->count];
+	if (!front_pop(front, &obj) && !(refill(cache, cpu, front) && front_pop(front, &obj)))
+		obj = NULL;
 	lock_give(&cpu->lock);
 	return obj;
 }
@@ -131,11 +151,11 @@ static no_inline void *alloc_locked(struct kmem_cache *cache)
 static no_inline void free_locked(struct kmem_cache *cache, void *obj)
 {
 	struct cpu_cache *cpu = this_cpu_cache(cache);
+	struct kmem_front *front = front_of(cache, cpu);
 
 	lock_take(&cpu->lock);
-	if (cpu->loaded->count == cpu->loaded->capacity)
-		make_room(cache, cpu);
-	cpu->loaded->objs[cpu->loaded->count++] = obj;
+	while (!front_push(front, obj))
+		make_room(cache, cpu, front);
 	lock_give(&cpu->lock);
 }
 
@@ -192,27 +212,18 @@ static no_inline void free_slowly(struct kmem_cache *cache, void *obj, const voi
  */
 void *slab_alloc_slowly(struct kmem_cache *cache, gfp_t gfp, const void *caller)
 {
-	struct magazine *mag;
+	void *obj;
 
-	if (likely(cache->unlocked && !(gfp & __GFP_ZERO))) {
-		mag = this_cpu_cache(cache)->loaded;
-		if (likely(mag->count))
-			return mag->objs[--mag->count];
-	}
+	if (likely(cache->unlocked && !(gfp & __GFP_ZERO)) &&
+	    likely(front_pop(&this_cpu_cache(cache)->own, &obj)))
+		return obj;
 	return alloc_slowly(cache, gfp, caller);
 }
 
 void slab_free_slowly(struct kmem_cache *cache, void *obj, const void *caller)
 {
-	struct magazine *mag;
-
-	if (likely(cache->unlocked)) {
-		mag = this_cpu_cache(cache)->loaded;
-		if (likely(mag->count < mag->capacity)) {
-			mag->objs[mag->count++] = obj;
-			return;
-		}
-	}
+	if (likely(cache->unlocked) && likely(front_push(&this_cpu_cache(cache)->own, obj)))
+		return;
 	free_slowly(cache, obj, caller);
 }
 
@@ -258,10 +269,12 @@ void kmem_cache_free_bulk(struct kmem_cache *cache, size_t nr, void **objs)
 
 static void empty_cpu(struct kmem_cache *cache, struct cpu_cache *cpu)
 {
+	struct kmem_front *front = front_of(cache, cpu);
+
 	lock_take(&cpu->lock);
-	slab_give_objects(cache, cpu->loaded->objs, cpu->loaded->count);
+	slab_give_objects(cache, front->bottom, front_count(front));
 	slab_give_objects(cache, cpu->previous->objs, cpu->previous->count);
-	cpu->loaded->count = 0;
+	front->top = front->bottom;
 	cpu->previous->count = 0;
 	lock_give(&cpu->lock);
 }
@@ -304,13 +317,14 @@ void magazines_empty(struct kmem_cache *cache)
 	empty_list(cache, take_list(cache, &cache->empty_magazines));
 }
 
-u64 magazines_count(const struct kmem_cache *cache)
+u64 magazines_count(struct kmem_cache *cache)
 {
 	u64 objects = 0;
 	unsigned cpu;
 
 	for (cpu = 0; cache->cpus && cpu < cache->phys->nr_cpus; cpu++)
-		objects += cache->cpus[cpu].loaded->count + cache->cpus[cpu].previous->count;
+		objects += front_count(front_of(cache, &cache->cpus[cpu])) +
+			   cache->cpus[cpu].previous->count;
 	return objects + cache->nr_full * cache->magazine_capacity;
 }
 
@@ -336,31 +350,47 @@ void magazine_destroy(struct kmem_cache *cache, struct magazine *mag)
 
 void magazines_fini(struct kmem_cache *cache)
 {
+	struct cpu_cache *cpus = cache->cpus;
 	unsigned cpu;
 
-	for (cpu = 0; cache->cpus && cpu < cache->phys->nr_cpus; cpu++) {
-		magazine_destroy(cache, cache->cpus[cpu].loaded);
-		magazine_destroy(cache, cache->cpus[cpu].previous);
+	for (cpu = 0; cpus && cpu < cache->phys->nr_cpus; cpu++) {
+		struct kmem_front *front = front_of(cache, &cpus[cpu]);
+
+		magazine_destroy(cache, front->bottom ? front_unload(front) : NULL);
+		magazine_destroy(cache, cpus[cpu].previous);
 	}
-	kfree(cache->phys, cache->cpus);
 	cache->cpus = NULL;
+	cache->front = (struct kmem_front){ 0 };
 	cache->unlocked = false;
-	cache->front.only = NULL;
+	cache->alone = false;
+	kfree(cache->phys, cpus);
 }
 
 /*
- * Objects per magazine and magazines per depot, so that a CPU holds some tens of KiB, a depot 1
- * MiB.
+ * Objects per magazine and magazines per depot: at most 16 to 64 KiB of objects, by the size of the
+ * machine, and 64 KiB to 2 MiB.
  */
 static void choose_capacity(struct kmem_cache *cache)
 {
-	u64 depot = clamp_u64(cache->phys->total_pages * PAGE_SIZE / 128, 64 << 10, 2 << 20);
+	u64 ram = cache->phys->total_pages * PAGE_SIZE;
+	u64 depot = clamp_u64(ram / 128, 64 << 10, 2 << 20);
+	u64 bytes = clamp_u64(ram / 2048, 16 << 10, 64 << 10);
+	u64 places = (cache->phys->kmem->magazine_cache.object_size - sizeof(struct magazine)) /
+		     sizeof(void *);
 
-	cache->magazine_capacity = cache->size <= 256	 ? MAGAZINE_OBJS
-				   : cache->size <= 1024 ? 64
-				   : cache->size <= 4096 ? 16
-							 : 8;
+	cache->magazine_capacity = (u32)min_u64(max_u64(bytes / cache->size, 8), places);
 	cache->full_max = (u32)clamp_u64(depot / cache->size / cache->magazine_capacity, 1, 64);
+}
+
+static bool cpu_init(struct kmem_cache *cache, struct cpu_cache *cpu)
+{
+	struct magazine *mag = magazine_create(cache);
+
+	lock_init(&cpu->lock, RANK_KMEM_CPU, cache->phys->locks);
+	if (mag)
+		front_load(front_of(cache, cpu), mag);
+	cpu->previous = magazine_create(cache);
+	return mag && cpu->previous;
 }
 
 bool magazines_init(struct kmem_cache *cache)
@@ -368,6 +398,7 @@ bool magazines_init(struct kmem_cache *cache)
 	struct phys *phys = cache->phys;
 	struct cpu_cache *cpus;
 	unsigned cpu;
+	bool locked;
 
 	if (cache->flags & SLAB_DEBUG_FLAGS)
 		return true;
@@ -375,21 +406,15 @@ bool magazines_init(struct kmem_cache *cache)
 	cpus = kzalloc(phys, phys->nr_cpus * sizeof(*cpus), GFP_KERNEL);
 	if (!cpus)
 		return false;
-	for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
-		lock_init(&cpus[cpu].lock, RANK_KMEM_CPU, phys->locks);
-		cpus[cpu].loaded = magazine_create(cache);
-		cpus[cpu].previous = magazine_create(cache);
-		if (!cpus[cpu].loaded || !cpus[cpu].previous) {
-			for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
-				magazine_destroy(cache, cpus[cpu].loaded);
-				magazine_destroy(cache, cpus[cpu].previous);
-			}
-			kfree(phys, cpus);
-			return false;
-		}
-	}
-	cache->unlocked = !cpus[0].lock.mode;
-	cache->front.only = cache->unlocked && !phys->this_cpu ? &cpus[0] : NULL;
 	cache->cpus = cpus;
+	cache->alone = phys->locks == LOCK_OFF && !phys->this_cpu;
+	for (cpu = 0; cpu < phys->nr_cpus; cpu++) {
+		if (cpu_init(cache, &cpus[cpu]))
+			continue;
+		magazines_fini(cache);
+		return false;
+	}
+	locked = cpus[0].lock.mode;
+	cache->unlocked = !locked && !cache->alone;
 	return true;
 }

@@ -2,9 +2,11 @@
  * magazine.h - the part of a cache that nearly every call is satisfied from, inlined: an array of
  * free objects per CPU.
  *
- * How     Where the machine has one CPU and no locks, front->only leads to its magazine; all other
- *         cases are calls into magazine.c.
- * Locks   none: front->only is NULL where one would be needed.
+ * How     A CPU works on its loaded magazine with three pointers: a call compares two of them and
+ *         moves one. Where the machine has one CPU and no locks they lie at the very beginning of
+ *         the cache (struct kmem_front). Everywhere else those three are equal, so that the array
+ *         seems both empty and full, and the call goes on in magazine.c.
+ * Locks   none: see How.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,48 +19,39 @@
 /* Free objects of one cache. */
 struct magazine {
 	struct magazine *next; /* (N) in the depot */
-	u32 count; /* (M) objects in it */
+	u32 count; /* (M) objects in it, while no CPU has it loaded */
 	u32 capacity; /* (C) */
 	void *objs[]; /* (M) the newest last */
 };
 
-/* What belongs to one CPU of one cache. */
-struct cpu_cache {
-	struct lock lock;
-	struct magazine *loaded; /* (M) objects come from and go to this one */
-	struct magazine *previous; /* (M) full or empty */
-	u8 pad[64 - sizeof(struct lock) - 2 * sizeof(void *)]; /* a cache line each */
-};
-
-/* How a struct kmem_cache begins (cache.h). */
+/* A CPU's loaded magazine; bottom <= top <= end. With a struct kmem_cache begins one (cache.h). */
 struct kmem_front {
-	struct cpu_cache *only; /* (C) the machine's only CPU, if it needs no lock; else NULL */
+	void **top; /* (M) behind the newest object */
+	void **bottom; /* (M) the magazine's objs */
+	void **end; /* (M) behind the last place */
 };
 
-/* The newest object of the only CPU; NULL: there is none, or it is not that simple. */
-static always_inline void *magazine_pop(const void *cache)
+/* The newest object; false: there is none, or it is not that simple. */
+static always_inline bool front_pop(struct kmem_front *front, void **obj)
 {
-	const struct cpu_cache *cpu = ((const struct kmem_front *)cache)->only;
-	struct magazine *mag;
+	void **top = front->top;
 
-	if (unlikely(!cpu))
-		return NULL;
-	mag = cpu->loaded;
-	return likely(mag->count) ? mag->objs[--mag->count] : NULL;
+	if (unlikely(top == front->bottom))
+		return false;
+	*obj = *--top;
+	front->top = top;
+	return true;
 }
 
-/* Leave an object with the only CPU; false: there is no room, or it is not that simple. */
-static always_inline bool magazine_push(const void *cache, void *obj)
+/* Leave an object; false: there is no room, or it is not that simple. */
+static always_inline bool front_push(struct kmem_front *front, void *obj)
 {
-	const struct cpu_cache *cpu = ((const struct kmem_front *)cache)->only;
-	struct magazine *mag;
+	void **top = front->top;
 
-	if (unlikely(!cpu))
+	if (unlikely(top == front->end))
 		return false;
-	mag = cpu->loaded;
-	if (unlikely(mag->count >= mag->capacity))
-		return false;
-	mag->objs[mag->count++] = obj;
+	*top = obj;
+	front->top = top + 1;
 	return true;
 }
 

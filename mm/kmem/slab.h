@@ -67,9 +67,11 @@ void kmem_cache_free_slowly(struct kmem_cache *cache, void *obj);
 /* One object, or NULL. __GFP_ZERO is honoured. */
 static inline void *must_use kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
 {
-	void *obj = likely(!(gfp & __GFP_ZERO)) ? magazine_pop(cache) : NULL;
+	void *obj;
 
-	return likely(obj) ? obj : kmem_cache_alloc_slowly(cache, gfp);
+	if (likely(!(gfp & __GFP_ZERO)) && likely(front_pop((struct kmem_front *)cache, &obj)))
+		return obj;
+	return kmem_cache_alloc_slowly(cache, gfp);
 }
 
 void *must_use kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp);
@@ -77,7 +79,7 @@ void *must_use kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp);
 /* Back to its cache. NULL is legal. */
 static inline void kmem_cache_free(struct kmem_cache *cache, void *obj)
 {
-	if (unlikely(!obj || !magazine_push(cache, obj)))
+	if (unlikely(!obj || !front_push((struct kmem_front *)cache, obj)))
 		kmem_cache_free_slowly(cache, obj);
 }
 
@@ -103,6 +105,11 @@ void kmem_cache_info(struct kmem_cache *cache, struct slab_info *info);
 /* Visit every cache of the machine, kmalloc's included. */
 void kmem_for_each_cache(struct phys *phys, void (*visit)(void *arg, struct kmem_cache *cache),
 			 void *arg);
+/*
+ * Panic unless every object is in exactly one place, and all numbers are right. Nobody else may be
+ * in a cache meanwhile.
+ */
+void kmem_check(struct phys *phys);
 /* Pages in slabs of all caches. Linux: nr_slab_reclaimable + nr_slab_unreclaimable. */
 u64 kmem_slab_pages(struct phys *phys);
 

@@ -147,7 +147,7 @@ static void debugging_finds_bugs(void **state)
 {
 	struct testram t;
 	struct kmem_cache *cache;
-	u8 *obj, *other;
+	u8 *obj, *volatile other;
 
 	boot(&t);
 	cache = kmem_cache_create(&t.phys, "debug", 50, 0, SLAB_DEBUG_ALL, NULL);

@@ -377,6 +377,12 @@ static s64 on_pin(struct request *r)
 	return NATIVE;
 }
 
+static s64 on_sigaction(struct request *r)
+{
+	restorer_use(r->mm, r->n->arg[1]);
+	return NATIVE;
+}
+
 static s64 on_futex(struct request *r)
 {
 	vaddr_t addr = r->n->arg[0];
@@ -458,6 +464,7 @@ static const struct entry table[] = {
 	{ SYS_madvise, "madvise", on_madvise },
 	{ SYS_mremap, "mremap", on_mremap },
 	{ SYS_futex, "futex", on_futex },
+	{ SYS_rt_sigaction, "rt_sigaction", on_sigaction },
 	{ SYS_fork, "fork", on_fork },
 	{ SYS_clone, "clone", on_fork },
 	{ SYS_execve, "execve", on_exec },

@@ -16,6 +16,7 @@
 
 #define AGENT_BASE	 0x5f0000000000ull
 #define AGENT_CODE_MAX	 0x4000ull
+#define AGENT_RESTORER	 (AGENT_BASE + 0x3f00) /* restorer.c */
 #define AGENT_COMM	 (AGENT_BASE + 0x10000)
 #define AGENT_END	 (AGENT_COMM + COMM_SIZE)
 #define AGENT_STRINGS	 (AGENT_BASE + 0x100000) /* the program's arguments and environment */

@@ -243,6 +243,13 @@ struct run {
 	pfn_t pfn;
 };
 
+/* restorer.c: intercepted calls that a signal interrupted are made again. */
+/* What the filter refuses, so that the restorer goes on: where its first call returns to. */
+#define RESTORER_FIRST_CALL (AGENT_RESTORER + 9)
+void restorer_write(int code_fd);
+/* act: the struct sigaction that the kernel is about to read. */
+void restorer_use(struct mm *mm, vaddr_t act);
+
 /* lend.c: a forked child that has no agent yet. */
 /* The page of the fault in [start, end), or the first, as a copy of its own; false: cannot be. */
 bool lend(struct space *s, const struct vma *vma, vaddr_t start, vaddr_t end);

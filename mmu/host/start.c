@@ -174,6 +174,7 @@ struct host *host_create(const struct quire_run_config *c)
 	if (pwrite(h->code_fd, __start_agent_text, (size_t)(__stop_agent_text - __start_agent_text),
 		   0) < 0)
 		host_fail("cannot write the agent's code: %s", strerror(errno));
+	restorer_write(h->code_fd);
 	h->uffd_dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	h->comm_base = memory_map(h->code_fd, COMM_SLOTS * COMM_SIZE, COMM_FILE_OFFSET);
 	mc.phys = layout.phys;

@@ -27,6 +27,7 @@ DOCS = {
     'signals': 'signals in faults, in calls and in forks; children, threads',
     'spawn': 'posix_spawn, vfork, exec from threads, exec failures',
     'newborn': 'what a forked child does before its first call',
+    'eintr': 'signals without SA_RESTART while memory calls are made',
     'tids': 'a child that has the id of a thread which its parent once had',
     'threads': 'hundreds of threads, futexes on cold pages',
     'reserve': 'reservations of terabytes, sparsely used',
@@ -59,6 +60,7 @@ small('edges', mem=(PLENTY,))
 small('signals')
 small('spawn')
 small('newborn')
+small('eintr', '2500')
 small('tids', mem=(PLENTY,))
 small('threads', '300', '300', mem=(PLENTY, '24M'), timeout=60)
 small('reserve', mem=(PLENTY, '24M'))

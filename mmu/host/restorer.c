@@ -27,8 +27,8 @@ extern const char __start_restorer_text[], __stop_restorer_text[];
 
 /*
  * At the start %rsp is the frame's ucontext: rax at 144, rip at 168. All registers are free.
- * Numbers below 64 by a mask: lseek mmap mprotect munmap brk rt_sigaction, mremap to madvise, shmat,
- * shmctl, clone, fork, execve.
+ * Numbers below 64 by a mask: lseek mmap mprotect munmap brk rt_sigaction, mremap to madvise,
+ * shmat shmctl clone fork execve.
  */
 __asm__(".pushsection restorer_text, \"ax\", @progbits\n"
 	"	.byte 0x48, 0xc7, 0xc0, 15, 0, 0, 0\n" /* mov $15, %rax */

@@ -13,7 +13,7 @@
 
 static volatile int signals, saw_caller;
 
-static __attribute__((noinline, noclone)) long spin(volatile int *until)
+static long spin(volatile int *until)
 {
 	volatile long turns = 0;
 
@@ -21,6 +21,8 @@ static __attribute__((noinline, noclone)) long spin(volatile int *until)
 		turns++;
 	return turns;
 }
+
+static long (*volatile spinner)(volatile int *) = spin; /* not inlined */
 
 static void on_alarm(int number)
 {
@@ -35,7 +37,7 @@ static void on_look(int number)
 
 	(void)number;
 	for (i = 0; i < n; i++) {
-		ptrdiff_t into = (char *)frame[i] - (char *)(uintptr_t)spin;
+		ptrdiff_t into = (char *)frame[i] - (char *)(uintptr_t)spinner;
 
 		saw_caller |= into > 0 && into < 200;
 	}
@@ -62,7 +64,7 @@ static void *to_be_cancelled(void *nothing)
 	static volatile int never;
 
 	must(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL) == 0);
-	spin(&never);
+	spinner(&never);
 	return nothing;
 }
 
@@ -103,7 +105,7 @@ int main(int argc, char **argv)
 	handle(SIGUSR1, on_look);
 	handle(SIGALRM, on_look);
 	alarm(1);
-	spin(&signals);
+	spinner(&signals);
 	printf("the handler saw its caller: %d\n", saw_caller);
 	handle(SIGALRM, on_alarm);
 	every(300);

@@ -103,13 +103,17 @@ static unsigned take_word(struct phys *phys, u64 word_index, u32 *out, unsigned 
 }
 
 unsigned buddy_take_singles(struct zone *zone, enum migratetype type, unsigned alloc_flags,
-			    u32 *out, unsigned nr)
+			    u32 *claim, u32 *out, unsigned nr)
 {
 	struct phys *phys = zone->phys;
 	unsigned done = 0, before, i;
 	u32 id;
 
-	while (done < nr && (id = pageblock_choose(zone, 0, type, alloc_flags)) != PAGEBLOCK_NIL) {
+	while (done < nr) {
+		id = claim ? pageblock_choose_own(zone, type, alloc_flags, claim)
+			   : pageblock_choose(zone, 0, type, alloc_flags);
+		if (id == PAGEBLOCK_NIL)
+			break;
 		before = done;
 		for (i = 0; i < PAGEBLOCK_WORDS && done < nr; i++)
 			done += take_word(phys, id * PAGEBLOCK_WORDS + i, out + done, nr - done);

@@ -29,9 +29,12 @@ pfn_t buddy_take(struct zone *zone, unsigned order, enum migratetype type, unsig
 /* The first frames of up to nr blocks of order 9 into out[]; returns how many. */
 u32 buddy_take_whole(struct zone *zone, enum migratetype type, unsigned alloc_flags, u32 *out,
 		     u32 nr);
-/* Up to nr single frames into out[], FRAME_FRESH included; returns how many. */
+/*
+ * Up to nr single frames into out[], FRAME_FRESH included; returns how many. claim: what the CPU
+ * has claimed (pageblock.h); NULL: it claims nothing.
+ */
 unsigned buddy_take_singles(struct zone *zone, enum migratetype type, unsigned alloc_flags,
-			    u32 *out, unsigned nr);
+			    u32 *claim, u32 *out, unsigned nr);
 /* The block at pfn, if all of it is free and its pageblock is not isolated. */
 bool buddy_take_at(struct zone *zone, pfn_t pfn, unsigned order);
 /* Return 2^order frames. */

@@ -207,7 +207,7 @@ static void exhaustive_small_world(void **state)
 	pfn_t pfn;
 
 	start();
-	while (nr < WORLD && buddy_take_singles(zone, MIGRATE_UNMOVABLE, 0, all + nr, 1))
+	while (nr < WORLD && buddy_take_singles(zone, MIGRATE_UNMOVABLE, 0, NULL, all + nr, 1))
 		nr++;
 	memset(model.free, 0, sizeof(model.free));
 	model.nr_free = 0;
@@ -357,6 +357,40 @@ static void cpus_keep_apart(void **state)
 	testram_end(&t);
 }
 
+/* CPUs take single frames from pageblocks of their own while there are enough. */
+static void cpus_share_no_pageblock(void **state)
+{
+	static u8 users[MIB(64) / PAGEBLOCK_PAGES]; /* bit n: CPU n */
+	struct phys *phys = &t.phys;
+	struct page *page;
+	unsigned i, nr = 0;
+	pfn_t pfn;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(64),
+					       .nr_cpus = 4,
+					       .cpu_node = (const u8[]){ 0, 0, 0, 0 },
+					       .locks = LOCK_OWNED,
+					       .this_cpu = this_cpu });
+	for (i = 0; i < 7000; i++) {
+		cpu = i % 4;
+		pfn = page_to_pfn(phys, alloc_page(phys, GFP_HIGHUSER_MOVABLE));
+		users[pfn / PAGEBLOCK_PAGES] |= (u8)(1u << cpu);
+	}
+	for (i = 0; i < array_size(users); i++)
+		assert_int_equal(users[i] & (users[i] - 1), 0);
+	phys_check(phys);
+	/* And all there is in the end, whoever has claimed it. */
+	while ((page = alloc_page(phys, GFP_HIGHUSER_MOVABLE | __GFP_MEMALLOC | __GFP_NOWARN)))
+		nr++;
+	assert_true(7000 + nr + 3 * 63 >= phys->total_pages);
+	phys_check(phys);
+	for (cpu = 0; cpu < 4; cpu++)
+		drain_local_pages(phys);
+	for (i = 0; i < phys->nr_blocks; i++)
+		assert_false(phys->blocks[i].claimed);
+	testram_end(&t);
+}
+
 /* Unmovable requests claim whole pageblocks, and movable ones stay out of them. */
 static void types_stay_apart(void **state)
 {
@@ -381,10 +415,10 @@ static void types_stay_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_blocks),	  cmocka_unit_test(places_and_ranges),
-		cmocka_unit_test(exhaustive_small_world), cmocka_unit_test(double_give_is_caught),
-		cmocka_unit_test(whole_pageblocks),	  cmocka_unit_test(cpus_keep_apart),
-		cmocka_unit_test(types_stay_apart),
+		cmocka_unit_test(random_blocks),	   cmocka_unit_test(places_and_ranges),
+		cmocka_unit_test(exhaustive_small_world),  cmocka_unit_test(double_give_is_caught),
+		cmocka_unit_test(whole_pageblocks),	   cmocka_unit_test(cpus_keep_apart),
+		cmocka_unit_test(cpus_share_no_pageblock), cmocka_unit_test(types_stay_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

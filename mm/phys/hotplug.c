@@ -196,6 +196,7 @@ static void attach(struct phys *phys, struct zone *zone, pfn_t start, u64 nr)
 		struct pageblock *block = pfn_to_block(phys, pfn);
 
 		block->zone_id = (u16)(zone->nid << PAGE_ZONE_BITS | zone->type);
+		block->claimed = 0;
 		block->migratetype = (u8)(MIGRATE_MOVABLE & phys->mobility_mask);
 	}
 	for (pfn = start; pfn < start + nr; pfn++)

@@ -28,6 +28,11 @@ static inline u32 *list_of(struct zone *zone, u32 id, enum migratetype type, uns
 						  .heads[type][order - PAGEBLOCK_ORDER];
 }
 
+static bool pageblock_is_of(const struct zone *zone, u32 id)
+{
+	return zone->phys->blocks[id].zone_id == (zone->nid << PAGE_ZONE_BITS | zone->type);
+}
+
 static inline void list_block(struct zone *zone, u32 id, enum migratetype type, unsigned order)
 {
 	struct pageblock *blocks = zone->phys->blocks;
@@ -411,6 +416,54 @@ u32 pageblock_choose(struct zone *zone, unsigned order, enum migratetype type, u
 	if (id == PAGEBLOCK_NIL &&
 	    (alloc_flags & (ALLOC_HIGHATOMIC | ALLOC_NO_WATERMARKS | ALLOC_OOM)))
 		id = pageblock_find(zone, order, MIGRATE_HIGHATOMIC);
+	return id;
+}
+
+/* --- one pageblock per CPU and type --- */
+
+#define CLAIMED_MAX 8 /* so many claimed pageblocks of a list are passed by */
+
+void pageblock_unclaim(struct zone *zone, u32 *claim)
+{
+	/* Memory that was taken away may have come back as another zone's. */
+	if (*claim != PAGEBLOCK_NIL && pageblock_is_of(zone, *claim))
+		zone->phys->blocks[*claim].claimed = 0;
+	*claim = PAGEBLOCK_NIL;
+}
+
+static u32 find_unclaimed(const struct zone *zone, enum migratetype type)
+{
+	const struct pageblock *blocks = zone->phys->blocks;
+	unsigned mask, passed;
+	u32 id;
+
+	for (mask = zone->order_mask[type]; mask; mask &= mask - 1) {
+		id = pageblock_first(zone, type, (unsigned)__builtin_ctz(mask));
+		for (passed = 0; id != PAGEBLOCK_NIL && passed < CLAIMED_MAX; passed++) {
+			if (!blocks[id].claimed)
+				return id;
+			id = blocks[id].next;
+		}
+	}
+	return PAGEBLOCK_NIL;
+}
+
+u32 pageblock_choose_own(struct zone *zone, enum migratetype type, unsigned alloc_flags, u32 *claim)
+{
+	struct pageblock *blocks = zone->phys->blocks;
+	u32 id = *claim;
+
+	if (zone->cma_pages)
+		return pageblock_choose(zone, 0, type, alloc_flags);
+	if (id != PAGEBLOCK_NIL && pageblock_is_of(zone, id) && blocks[id].nr_free &&
+	    blocks[id].migratetype == type)
+		return id;
+	pageblock_unclaim(zone, claim);
+	id = find_unclaimed(zone, type);
+	if (id == PAGEBLOCK_NIL)
+		return pageblock_choose(zone, 0, type, alloc_flags);
+	blocks[id].claimed = 1;
+	*claim = id;
 	return id;
 }
 

@@ -87,6 +87,13 @@ static inline u32 pageblock_find(const struct zone *zone, unsigned order, enum m
 /* The pageblock to take from: own type, the reserves that the flags open, another type. */
 u32 pageblock_choose(struct zone *zone, unsigned order, enum migratetype type,
 		     unsigned alloc_flags);
+/*
+ * The pageblock for the single frames of a CPU: the one that it has claimed, or another that nobody
+ * has, which becomes its claim. As above where there is none.
+ */
+u32 pageblock_choose_own(struct zone *zone, enum migratetype type, unsigned alloc_flags,
+			 u32 *claim);
+void pageblock_unclaim(struct zone *zone, u32 *claim);
 /* The first frames of up to nr wholly free pageblocks of that type; returns how many. */
 u32 pageblock_take_whole(struct zone *zone, enum migratetype type, u32 *frames, u32 nr);
 /* Make all frames of nr pageblocks free, none of which is; frames: the first of each. */

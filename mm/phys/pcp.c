@@ -5,6 +5,7 @@
  */
 #include "phys/alloc.h"
 #include "phys/buddy.h"
+#include "phys/pageblock.h"
 #include "phys/pcp.h"
 
 #define RING_CAPACITY_MAX     1024
@@ -54,6 +55,7 @@ void pcp_init(struct pcp *pcp, struct zone *zone, unsigned cpu, u64 zone_pages)
 	int i;
 
 	memset(pcp, 0, sizeof(*pcp));
+	memset(pcp->claims, 0xff, sizeof(pcp->claims)); /* PAGEBLOCK_NIL */
 	pcp->zone = zone;
 	pcp->quarter = (u16)((u64)cpu * NR_QUARTERS / zone->phys->nr_cpus);
 	lock_init(&pcp->lock, RANK_PCP, zone->phys->locks);
@@ -105,6 +107,10 @@ void pcp_drain(struct pcp *pcp)
 		if (ring_count(ring))
 			pcp_drain_ring(pcp, i, ring_count(ring));
 	}
+	lock_take(&pcp->zone->lock);
+	for (i = 0; i < MIGRATE_PCPTYPES; i++)
+		pageblock_unclaim(pcp->zone, &pcp->claims[i]);
+	lock_give(&pcp->zone->lock);
 }
 
 static bool is_drain_requested(const struct pcp_ring *ring)
@@ -141,14 +147,17 @@ static void reverse(u32 *frames, u32 n)
 }
 
 /* A batch of blocks of a ring's order from the zone. */
-static u32 refill_blocks(struct zone *zone, struct pcp_ring *ring, enum migratetype type,
+static u32 refill_blocks(struct pcp *pcp, struct pcp_ring *ring, enum migratetype type,
 			 unsigned order, unsigned alloc_flags)
 {
+	struct zone *zone = pcp->zone;
 	u32 n;
 	pfn_t pfn;
 
 	if (order == 0)
-		return buddy_take_singles(zone, type, alloc_flags, ring->frames, ring->batch);
+		return buddy_take_singles(zone, type, alloc_flags,
+					  zone->phys->nr_cpus > 1 ? &pcp->claims[type] : NULL,
+					  ring->frames, ring->batch);
 	if (order == PAGEBLOCK_ORDER)
 		return buddy_take_whole(zone, type, alloc_flags, ring->frames, ring->batch);
 	for (n = 0; n < ring->batch; n++) {
@@ -172,7 +181,7 @@ bool pcp_refill(struct pcp *pcp, int index, unsigned alloc_flags)
 		pcp_drain(pcp);
 	lock_take(&zone->lock);
 	zone->quarter = pcp->quarter;
-	n = refill_blocks(zone, ring, type, order, alloc_flags);
+	n = refill_blocks(pcp, ring, type, order, alloc_flags);
 	lock_give(&zone->lock);
 	/* The ring was empty: it starts at its beginning, so that the batch is contiguous. */
 	ring->oldest = 0;

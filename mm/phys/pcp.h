@@ -8,6 +8,7 @@
  * Holds   C1  0 <= unchecked <= newest - oldest <= capacity
  *         C2  a frame on a ring is on no other and in no free block; an unchecked one (free.c)
  *             may turn out to have users still, and then leaves it
+ *         C3  a pageblock of the zone that a CPU claims is marked as claimed, and no other's claim
  * Locks   (P) pcp->lock, rank PCP, taken before the zone's. Other CPUs take it only to drain.
  * Why     Linux: struct per_cpu_pages; there the frames are linked through struct page.
  *
@@ -40,6 +41,8 @@ struct pcp {
 	struct lock lock;
 	struct zone *zone; /* (C) */
 	u16 quarter; /* (C) of the zone: where this CPU looks first for whole pageblocks */
+	/* (Z) pageblocks that it takes single frames from, so that CPUs share none */
+	u32 claims[MIGRATE_PCPTYPES];
 	u64 allocated; /* (P) frames handed out, by way of this CPU, rings or not */
 	u64 freed; /* (P) */
 	struct pcp_ring rings[NR_PCP_RINGS];

@@ -122,6 +122,28 @@ static u64 check_rings(struct zone *zone)
 	return frames;
 }
 
+/* C3: every claim is marked, and nothing else is: no two CPUs have the same. */
+static void check_claims(const struct zone *zone)
+{
+	unsigned cpu, type, zone_id = zone->nid << PAGE_ZONE_BITS | zone->type;
+	const struct pageblock *blocks = zone->phys->blocks;
+	u64 id, claims = 0, marked = 0;
+
+	for (cpu = 0; cpu < zone->phys->nr_cpus; cpu++) {
+		for (type = 0; type < MIGRATE_PCPTYPES; type++) {
+			id = zone->pcp[cpu]->claims[type];
+			if (id == PAGEBLOCK_NIL || blocks[id].zone_id != zone_id)
+				continue;
+			invariant(C3, blocks[id].claimed);
+			claims++;
+		}
+	}
+	for (id = zone->start_pfn >> PAGEBLOCK_ORDER; id << PAGEBLOCK_ORDER < zone_end_pfn(zone);
+	     id++)
+		marked += blocks[id].zone_id == zone_id && blocks[id].claimed;
+	invariant(C3, claims == marked);
+}
+
 /* Frames handed out by the zone's own count. */
 static s64 zone_outstanding(const struct zone *zone)
 {
@@ -175,6 +197,7 @@ void phys_check(struct phys *phys)
 		u64 rings = check_rings(zone);
 
 		buddy_check(zone);
+		check_claims(zone);
 		check_frames(phys, zone);
 		invariant(P2, zone_free_pages(zone) + isolated_free(zone) + rings +
 					      (u64)zone_outstanding(zone) ==

@@ -74,6 +74,7 @@ struct pageblock {
 	u8 type_before : 4; /* (Z) while isolated: the type to return to */
 	u8 listed : 1; /* (Z) on a list */
 	u8 filled : 1; /* (Z) nothing is free, and yet all bits are set: Z4 */
+	u8 claimed : 1; /* (Z) a CPU takes its single frames here: others look elsewhere first */
 	/* (Z) some of its fresh bits may be set; read by the taker of a block without the lock */
 	u8 fresh;
 };

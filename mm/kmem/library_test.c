@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <pthread.h>
 #include <string.h>
 
 #include <quire/memory.h>
@@ -138,12 +139,100 @@ static void idle_threads_keep_nothing(void **state)
 	destroy(memory, before);
 }
 
+/* --- threads --- */
+
+static struct quire_memory *shared;
+static struct quire_cache *shared_cache;
+static void *shelf[64];
+static __thread unsigned own_number;
+
+static unsigned own_cpu(void *arg)
+{
+	return own_number;
+}
+
+static void put_away(unsigned place, void *mem, size_t size)
+{
+	*(size_t *)mem = size;
+	memset((size_t *)mem + 1, (int)size, size - sizeof(size_t));
+	mem = __atomic_exchange_n(&shelf[place], mem, __ATOMIC_ACQ_REL);
+	if (!mem)
+		return;
+	size = *(size_t *)mem;
+	require(((unsigned char *)mem)[size - 1] == (unsigned char)size);
+	if (size == 100)
+		quire_cache_free(shared_cache, mem);
+	else if (size == 8192)
+		quire_pages_free(shared, mem, 1);
+	else
+		quire_free(shared, mem);
+}
+
+/* Each thread takes objects, blocks and pages, and frees what another one left on the shelf. */
+static void *use_shared(void *arg)
+{
+	unsigned seed = own_number = *(unsigned *)arg, step;
+	void *mem;
+
+	for (step = 0; step < 20000; step++) {
+		size_t size;
+
+		seed = seed * 1664525 + 1013904223;
+		size = seed >> 30 == 0 ? 100 : seed >> 30 == 1 ? 8192 : (seed >> 8) % 3000 + 200;
+		mem = size == 100    ? quire_cache_alloc(shared_cache, 0)
+		      : size == 8192 ? quire_pages_alloc(shared, 1, 0)
+				     : quire_alloc(shared, size, 0);
+		require(mem != NULL);
+		put_away(seed >> 16 & 63, mem, size);
+	}
+	return NULL;
+}
+
+static void share(enum quire_threads mode)
+{
+	static unsigned numbers[3] = { 0, 1, 2 };
+	const struct quire_memory_options options = { .threads = mode,
+						      .nr_cpus = 3,
+						      .this_cpu = own_cpu };
+	pthread_t ids[3];
+	unsigned i;
+
+	shared = create(&options);
+	shared_cache = quire_cache_create(shared, "shared", 100, 0);
+	for (i = 0; i < 3; i++)
+		pthread_create(&ids[i], NULL, use_shared, &numbers[i]);
+	for (i = 0; i < 3; i++)
+		pthread_join(ids[i], NULL);
+	quire_memory_check(shared);
+	for (i = 0; i < 64; i++)
+		if (shelf[i])
+			put_away(i, quire_alloc(shared, 200, 0), 200);
+	for (i = 0; i < 64; i++) {
+		if (shelf[i])
+			quire_free(shared, shelf[i]);
+		shelf[i] = NULL;
+	}
+	for (own_number = 3; own_number-- > 0;)
+		quire_memory_reap(shared);
+	own_number = 0;
+	assert_int_equal(quire_cache_destroy(shared_cache), 0);
+	quire_memory_check(shared);
+	munmap(block, BYTES);
+}
+
+static void threads_share_a_memory(void **state)
+{
+	share(QUIRE_THREADS);
+	share(QUIRE_THREAD_PER_CPU);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_comes_back),
 		cmocka_unit_test(no_room_is_an_answer),
 		cmocka_unit_test(idle_threads_keep_nothing),
+		cmocka_unit_test(threads_share_a_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

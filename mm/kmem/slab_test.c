@@ -143,6 +143,59 @@ static void kmalloc_fits(void **state)
 	testram_end(&t);
 }
 
+/* The class of each size is the smallest that holds it. */
+static void classes_of_kmalloc(void **state)
+{
+	static const size_t classes[] = { 8,   16,  32,	  64,	96,   128, 192,
+					  256, 512, 1024, 2048, 4096, 8192 };
+	struct testram t;
+	size_t size;
+	unsigned i = 0;
+	u8 *mem;
+
+	boot(&t);
+	for (size = 1; size <= 8192; size++) {
+		i += size > classes[i];
+		mem = kmalloc(&t.phys, size, GFP_KERNEL);
+		assert_int_equal(ksize(&t.phys, mem), classes[i]);
+		kfree(&t.phys, mem);
+	}
+	mem = kmalloc(&t.phys, 8193, GFP_KERNEL);
+	assert_int_equal(ksize(&t.phys, mem), 4 * PAGE_SIZE);
+	kfree(&t.phys, mem);
+	mem = kmalloc(&t.phys, 0, GFP_KERNEL);
+	assert_int_equal(ksize(&t.phys, mem), 0);
+	assert_int_equal(ksize(&t.phys, NULL), 0);
+	mem = krealloc(&t.phys, mem, 20, GFP_KERNEL);
+	memset(mem, 3, 20);
+	kfree(&t.phys, mem);
+	mem = kcalloc(&t.phys, 4, 5, GFP_KERNEL);
+	assert_true(!mem[0] && !mem[19]);
+	kfree(&t.phys, mem);
+	mem = (u8 *)kstrdup(&t.phys, "text", GFP_KERNEL);
+	assert_string_equal((char *)mem, "text");
+	kfree(&t.phys, mem);
+	kmem_check(&t.phys);
+	testram_end(&t);
+}
+
+static void objects_begin_at_cache_lines(void **state)
+{
+	struct testram t;
+	struct kmem_cache *cache;
+	size_t size;
+	int i;
+
+	boot(&t);
+	for (size = 1; size < 500; size += 37) {
+		cache = kmem_cache_create(&t.phys, "lines", size, 0,
+					  SLAB_HWCACHE_ALIGN | SLAB_NO_MERGE, NULL);
+		for (i = 0; i < 100; i++)
+			assert_int_equal((uintptr_t)kmem_cache_alloc(cache, GFP_KERNEL) % 64, 0);
+	}
+	testram_end(&t);
+}
+
 static void debugging_finds_bugs(void **state)
 {
 	struct testram t;
@@ -377,6 +430,8 @@ int main(void)
 		cmocka_unit_test(constructors_run_once),
 		cmocka_unit_test(caches_merge),
 		cmocka_unit_test(kmalloc_fits),
+		cmocka_unit_test(classes_of_kmalloc),
+		cmocka_unit_test(objects_begin_at_cache_lines),
 		cmocka_unit_test(debugging_finds_bugs),
 		cmocka_unit_test(failures_lose_nothing),
 		cmocka_unit_test(slabs_of_single_frames),

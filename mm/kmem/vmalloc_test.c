@@ -202,6 +202,118 @@ static void high_memory_of_32_bits(void **state)
 	testram_end(&t);
 }
 
+/* The last frame of the direct map, and the first that needs a mapping. */
+static void direct_map_ends_at_896_mib(void **state)
+{
+	pfn_t last = MIB(896) - 1;
+
+	boot(MIB(1024), LAYOUT_32);
+	assert_int_equal(direct_address(space, last), 0xc0000000 + (last << PAGE_SHIFT));
+	assert_int_equal(direct_address(space, last + 1), 0);
+	assert_ptr_equal(kernel_to_ptr(space, 0xf7ffffff),
+			 (u8 *)pfn_to_virt(&t.phys, last) + PAGE_SIZE - 1);
+	assert_null(kernel_to_ptr(space, 0xf8000000));
+	testram_end(&t);
+}
+
+/* 119 MiB of addresses are all that vmalloc has on 32 bits, whatever memory there is. */
+static void vmalloc_of_32_bits(void **state)
+{
+	const u64 room = (0xff7fe000 - 0xf8800000) >> PAGE_SHIFT;
+	vaddr_t addr, first;
+	u64 got = 0, high;
+
+	boot(MIB(2048), LAYOUT_32);
+	high = t.phys.nodes[0]->zones[ZONE_HIGHMEM].free_pages;
+	first = vmalloc(space, 8 * PAGE_SIZE, GFP_KERNEL);
+	assert_int_equal(first, 0xf8800000);
+	assert_int_equal(page_zonenum(vmalloc_to_page(space, first)), ZONE_HIGHMEM);
+	vfree(space, first);
+	while ((addr = vmalloc(space, 255 * PAGE_SIZE, GFP_KERNEL))) {
+		assert_true(addr + 256 * PAGE_SIZE <= 0xff7fe000);
+		got++;
+	}
+	assert_int_equal(got, room / 256);
+	assert_true(nr_free_pages(&t.phys) > MIB(1024));
+	addr = vmalloc(space, (room % 256 - 1) * PAGE_SIZE, GFP_KERNEL);
+	assert_int_not_equal(addr, 0);
+	assert_int_equal(vmalloc(space, PAGE_SIZE, GFP_KERNEL), 0);
+	kspace_destroy(space);
+	drain_all_pages(&t.phys);
+	assert_int_equal(t.phys.nodes[0]->zones[ZONE_HIGHMEM].free_pages, high);
+	testram_end(&t);
+}
+
+/* What a back end hears of: page behind each address, as it would enter it into its tables. */
+static struct page *mirror[1 << 20];
+
+static void note_change(void *arg, vaddr_t addr, struct page *page)
+{
+	mirror[addr >> PAGE_SHIFT] = page;
+}
+
+static void back_end_is_told(void **state)
+{
+	struct page *high[2];
+	vaddr_t area, slot, local;
+	u64 i;
+
+	boot(MIB(1024), LAYOUT_32);
+	space->changed = note_change;
+	high[0] = alloc_page(&t.phys, GFP_HIGHUSER);
+	high[1] = alloc_page(&t.phys, GFP_HIGHUSER);
+	area = vmalloc(space, 5 * PAGE_SIZE, GFP_KERNEL);
+	slot = kmap(space, high[0]);
+	local = kmap_local_page(space, high[1]);
+	for (i = 0; i < 5; i++)
+		assert_ptr_equal(mirror[(area >> PAGE_SHIFT) + i],
+				 vmalloc_to_page(space, area + i * PAGE_SIZE));
+	assert_null(mirror[(area >> PAGE_SHIFT) + 5]);
+	assert_ptr_equal(mirror[slot >> PAGE_SHIFT], high[0]);
+	assert_ptr_equal(mirror[local >> PAGE_SHIFT], high[1]);
+	kunmap_local(space, local);
+	vfree(space, area);
+	assert_null(mirror[local >> PAGE_SHIFT]);
+	for (i = 0; i < 5; i++)
+		assert_null(mirror[(area >> PAGE_SHIFT) + i]);
+	kunmap(space, high[0]);
+	testram_end(&t);
+}
+
+/* Each CPU has 16 places of its own for kmap_local_page(). */
+static void local_maps_of_each_cpu(void **state)
+{
+	struct page *pages[KMAP_LOCAL_SLOTS + 1];
+	vaddr_t addr[2][KMAP_LOCAL_SLOTS];
+	int i;
+
+	testram_boot(&t, (struct phys_config){ .nr_pages = MIB(1024),
+					       .layout = LAYOUT_32,
+					       .nr_cpus = 2,
+					       .this_cpu = testram_this_cpu });
+	assert_int_equal(kmem_boot(&t.phys), 0);
+	space = kspace_create(&t.phys);
+	for (i = 0; i <= KMAP_LOCAL_SLOTS; i++)
+		pages[i] = alloc_page(&t.phys, GFP_HIGHUSER);
+	for (testram_cpu = 0; testram_cpu < 2; testram_cpu++)
+		for (i = 0; i < KMAP_LOCAL_SLOTS; i++) {
+			addr[testram_cpu][i] = kmap_local_page(space, pages[i]);
+			assert_ptr_equal(kernel_to_ptr(space, addr[testram_cpu][i]),
+					 page_address(&t.phys, pages[i]));
+		}
+	testram_cpu = 1;
+	EXPECT_PANIC((void)kmap_local_page(space, pages[KMAP_LOCAL_SLOTS]));
+	assert_int_equal(addr[0][0], 0xffffe000);
+	assert_int_equal(addr[1][KMAP_LOCAL_SLOTS - 1],
+			 0xfffff000 - 2 * KMAP_LOCAL_SLOTS * PAGE_SIZE);
+	for (i = KMAP_LOCAL_SLOTS; i-- > 0;)
+		kunmap_local(space, addr[1][i]);
+	assert_null(kernel_to_ptr(space, addr[1][0]));
+	assert_non_null(kernel_to_ptr(space, addr[0][0]));
+	testram_cpu = 0;
+	testram_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +323,10 @@ int main(void)
 		cmocka_unit_test(mapping_pages_of_the_caller),
 		cmocka_unit_test(regions_of_64_bits),
 		cmocka_unit_test(high_memory_of_32_bits),
+		cmocka_unit_test(direct_map_ends_at_896_mib),
+		cmocka_unit_test(vmalloc_of_32_bits),
+		cmocka_unit_test(back_end_is_told),
+		cmocka_unit_test(local_maps_of_each_cpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

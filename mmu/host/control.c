@@ -365,7 +365,7 @@ void control_close(struct host *h)
 		close(h->control_fd);
 }
 
-/* Reads one line; a client that takes its time is not waited for. */
+/* Reads one line; a client that takes its time for the rest of it is not waited for. */
 static bool read_line(int fd, char *line, size_t size)
 {
 	size_t len = 0;
@@ -403,18 +403,30 @@ static void serve(struct host *h, int fd)
 	(void)!send(fd, text, a.len, MSG_NOSIGNAL);
 }
 
-void control_accept(struct host *h)
+/* Its order may come later: the client may have to wait for a CPU. */
+static void accept_client(struct host *h)
 {
 	struct timeval patience = { 0, 100000 };
-	int fd;
+	struct epoll_event ev = { .events = EPOLLIN };
+	int fd = accept4(h->control_fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (h->newborn)
-		return;
-	fd = accept4(h->control_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	serve(h, fd);
-	close(fd);
+	ev.data.u64 = (u64)fd << CONTROL_SHIFT | CONTROL_EVENT;
+	if (epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+		close(fd);
+}
+
+void control_event(struct host *h, u64 tag)
+{
+	int client = (int)(tag >> CONTROL_SHIFT);
+
+	if (!client) {
+		accept_client(h);
+	} else if (!h->newborn) {
+		serve(h, client);
+		close(client);
+	}
 }

@@ -14,12 +14,19 @@
 
 struct host;
 
-#define CONTROL_EVENT 8u /* the socket's tag among the events */
+/* The tag among the events: the socket's; with a descriptor above, a client's. */
+#define CONTROL_EVENT 8u
+#define CONTROL_SHIFT 8
+
+static inline bool control_is_event(u64 tag)
+{
+	return (tag & ((1u << CONTROL_SHIFT) - 1)) == CONTROL_EVENT;
+}
 
 /* Opens the socket that the config asks for; ends the program with a message where it cannot. */
 void control_open(struct host *h);
-/* Somebody connected: one request, one answer. */
-void control_accept(struct host *h);
+/* Somebody connected, or sends what is wanted: one request, one answer. */
+void control_event(struct host *h, u64 tag);
 /* Does what is due. Milliseconds until there is more to do, at most `most`. */
 int control_tick(struct host *h, int most);
 void control_close(struct host *h);

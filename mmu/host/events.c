@@ -437,8 +437,8 @@ static void dispatch(struct host *h, const struct epoll_event *ev)
 		handle_notification(h);
 	else if (ev->data.u64 == 0) /* nobody is left who could call */
 		epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, h->notify_fd, NULL);
-	else if (ev->data.u64 == CONTROL_EVENT)
-		control_accept(h);
+	else if (control_is_event(ev->data.u64))
+		control_event(h, ev->data.u64);
 	else
 		handle_signal(h);
 }

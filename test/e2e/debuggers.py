@@ -93,10 +93,11 @@ def gdb_attach(bench):
     bench.need('gdb')
     target = bench.compile('hog')
     script = f'''
-{target} 8 sleep 5000 &
-sleep 0.7
+{target} 8 tell ready await stop &
+until test -e ready; do sleep 0.05; done
 gdb -nx -batch -ex 'set debuginfod enabled off' -p $! -ex 'frame function main' -ex 'print pages' \
     -ex 'x/2gx memory' -ex detach 2>/dev/null | grep -E '^\\$|^0x.*:' | sed 's/^0x[^:]*//'
+touch stop
 wait $!
 echo "ended: $?"
 '''

@@ -270,7 +270,7 @@ def interrupt(bench):
         with open(os.devnull, 'wb') as null:
             process = bench.start([bench.quire, 'run', '--mem', '32M', '--', '/bin/sleep', '60'],
                                   null, null)
-            time.sleep(0.7)
+            bench.until(process, lambda: bench.programs(process, 'sleep'))
             os.kill(process.pid, number)
             got = bench.wait(process, 10)
         expect(got == status, f'signal {number}: exit status {got}')
@@ -294,12 +294,12 @@ def trap_signal(bench):
 @check('background')
 def background(bench):
     """what the first process leaves running is killed and counted; with --wait it may end"""
-    script = f'{PYTHON} -c "import time; time.sleep(0.6); print(\'late\')" & exit 6'
-    run = bench.on_quire(['/bin/sh', '-c', script])
+    script = f'{PYTHON} -c "import time; time.sleep(%g); print(\'late\')" & exit 6'
+    run = bench.on_quire(['/bin/sh', '-c', script % 30])
     expect_status(run, 6)
     expect(run.stdout == b'' and run.report['killed_at_end'] == 1,
            f'without --wait: printed {run.stdout!r}, {run.report["killed_at_end"]} killed')
-    run = bench.on_quire(['/bin/sh', '-c', script], flags=('--wait',))
+    run = bench.on_quire(['/bin/sh', '-c', script % 0.3], flags=('--wait',))
     expect_status(run, 6)
     expect(run.stdout == b'late\n' and run.report['killed_at_end'] == 0,
            f'with --wait: printed {run.stdout!r}, {run.report["killed_at_end"]} killed')

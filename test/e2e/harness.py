@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = '/usr/bin/python3'
 RATIOS = (1.5, 0.5, 0.25)
 FLOOR_KB = 8192                 # no machine gets less RAM than this
+STOP = 'stop'                   # the file that programs wait for, in the working directory
 PR_SET_CHILD_SUBREAPER = 36
 ENVIRONMENT = {
     'PATH': '/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C', 'LANG': 'C',
@@ -190,15 +191,15 @@ class Bench:
         return run
 
     def on_quire(self, argv, mem_kb=65536, swap_kb=524288, flags=(), outputs=(), env=None,
-                 timeout=None, fresh=True, nodes=False):
-        """With nodes, the flags say what RAM the machine has."""
+                 timeout=None, fresh=True, nodes=False, until=None):
+        """With nodes, the flags say what RAM the machine has. until: see launch()."""
         report = os.path.join(self.tmp, 'report.json')
         if os.path.exists(report):
             os.unlink(report)
         command = [self.quire, 'run', *([] if nodes else ['--mem', f'{mem_kb}K']),
                    '--swap', f'{swap_kb}K' if swap_kb else '0',
                    '--report', report, '--json', *self.options.quire_arg, *flags, '--', *argv]
-        run = self.launch(command, outputs, env, timeout, fresh)
+        run = self.launch(command, outputs, env, timeout, fresh, until)
         if os.path.exists(report):
             with open(report, encoding='utf-8') as f:
                 text = f.read()
@@ -208,8 +209,12 @@ class Bench:
                 raise Failure(f'the report is not JSON: {error}\n{text[:400]}') from error
         return run
 
-    def launch(self, argv, outputs=(), env=None, timeout=None, fresh=True):
-        """Runs argv to its end in the working directory; nothing it started may be left."""
+    def launch(self, argv, outputs=(), env=None, timeout=None, fresh=True, until=None):
+        """Runs argv to its end in the working directory; nothing it started may be left.
+
+        With until, the file STOP is made there once standard error has this text: a program that
+        waits for it ends after what it is to see, however slow the machine is.
+        """
         if fresh:
             shutil.rmtree(self.work, ignore_errors=True)
             os.makedirs(self.work)
@@ -218,6 +223,9 @@ class Bench:
         with open(out, 'wb') as stdout, open(err, 'wb') as stderr:
             start = time.monotonic()
             process = self.start(argv, stdout, stderr, env)
+            if until:
+                self.until(process, lambda: until.encode() in read(err))
+                self.stop()
             status = self.wait(process, timeout)
             wall_s = time.monotonic() - start
         left = self.left_behind()
@@ -237,7 +245,7 @@ class Bench:
         """The exit status, as a shell gives it; Failure if the time is up."""
         limit = self.deadline - time.monotonic()
         if timeout is not None:
-            limit = min(limit, timeout)
+            limit = min(limit, timeout * self.options.patience)
         try:
             status = process.wait(max(limit, 0.1))
         except subprocess.TimeoutExpired:
@@ -247,9 +255,31 @@ class Bench:
             raise Failure(f'did not end in time{where}') from None
         return 128 - status if status < 0 else status
 
+    def stop(self):
+        """The program that waits for it may end."""
+        with open(os.path.join(self.work, STOP), 'wb'):
+            pass
+
+    def until(self, process, condition):
+        """Waits for a condition, the end of the process or of the time."""
+        while not condition() and process.poll() is None and time.monotonic() < self.deadline:
+            time.sleep(0.01)
+
+    def programs(self, process, name):
+        """Processes below this one that execute a program; it comes before its agent."""
+        found = []
+        for pid in descendants(process.pid):
+            try:
+                path = os.readlink(f'/proc/{pid}/exe')
+            except OSError:
+                continue                         # it has ended
+            if comm(pid) == name and path != os.path.realpath(self.quire):
+                found.append(pid)
+        return found
+
     def left_behind(self, grace_s=3.0):
         """Descendants still alive after the grace time."""
-        end = time.monotonic() + grace_s
+        end = time.monotonic() + grace_s * self.options.patience
         while True:
             left = [pid for pid in descendants() if alive(pid)]
             if not left or time.monotonic() > end:

@@ -1,8 +1,9 @@
 /*
  * hog.c - takes memory, and keeps it for a while.
  *
- * Use     hog MEGABYTES [rewrite ROUNDS | sleep MS | adj N]...
- *         Touches every page, checks every page, prints how much.
+ * Use     hog MEGABYTES [rewrite ROUNDS | sleep MS | adj N | tell FILE | await FILE]...
+ *         Touches every page, checks every page, prints how much. With tell it makes a file when
+ *         it has its memory; with await it goes on when somebody else has made one.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,6 +29,13 @@ static void adjust(const char *value)
 	must(fd >= 0 && write(fd, value, strlen(value)) > 0 && close(fd) == 0);
 }
 
+static void tell(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	must(fd >= 0 && close(fd) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	size_t pages = (size_t)atoi(argv[1]) * 256;
@@ -44,6 +52,10 @@ int main(int argc, char **argv)
 			rewrite(memory, pages, atoi(argv[i + 1]));
 		if (!strcmp(argv[i], "sleep"))
 			usleep((useconds_t)atoi(argv[i + 1]) * 1000);
+		if (!strcmp(argv[i], "tell"))
+			tell(argv[i + 1]);
+		while (!strcmp(argv[i], "await") && access(argv[i + 1], F_OK))
+			usleep(10000);
 	}
 	printf("%zu pages\n", pages);
 	return 0;

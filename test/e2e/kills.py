@@ -109,12 +109,8 @@ def kill_program(bench):
     with open(os.devnull, 'wb') as null:
         process = bench.start([bench.quire, 'run', '--mem', '32M', '--', '/bin/sleep', '50'],
                               null, null)
-        end = time.monotonic() + 10
-        target = []
-        while not target and time.monotonic() < end:
-            target = [pid for pid in descendants(process.pid)
-                      if comm(pid) == 'sleep' and os.readlink(f'/proc/{pid}/exe') != bench.quire]
-            time.sleep(0.05)
+        bench.until(process, lambda: bench.programs(process, 'sleep'))
+        target = bench.programs(process, 'sleep')
         if not target:
             bench.end_descendants()
             raise Failure('the program does not show among the descendants')

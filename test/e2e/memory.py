@@ -3,25 +3,40 @@
 SPDX-License-Identifier: MIT
 """
 import os
+import socket
 import subprocess
 import time
 
-from harness import check, expect, expect_status, same
+from harness import STOP, check, expect, expect_status, same
 
 MIB = '24'          # of the pattern program
 
 
-def pattern(bench, seconds, mem_kb, *flags, swap_kb=262144):
-    """Runs the pattern program natively and on Quire with these flags; the run on Quire."""
-    program = [bench.compile('pattern'), MIB, seconds]
-    native = bench.native(program[:2] + ['0.3'])
-    run = bench.on_quire(program, mem_kb, swap_kb, flags)
-    same(native, run)
+def orders(*pairs):
+    return [word for when, what in pairs for word in ('--at', f'{when}ms:{what}')]
+
+
+def under_orders(bench, plan, program, mem_kb, flags=(), swap_kb=262144, nodes=False):
+    """Runs a program on Quire that ends when STOP is there, which is after the plan's last order.
+
+    The plan has pairs of milliseconds and an order. One is added, whose answer says that it is its
+    turn; it is not counted.
+    """
+    last = max(when for when, what in plan)
+    run = bench.on_quire(program, mem_kb, swap_kb, [*flags, *orders(*plan, (last, 'memory'))],
+                         nodes=nodes, until=f'at {last / 1000:.3f} s: memory\n')
+    if run.report:
+        run.report['actions']['done'] -= 1
     return run
 
 
-def orders(*pairs):
-    return [word for when, what in pairs for word in ('--at', f'{when}ms:{what}')]
+def pattern(bench, plan, mem_kb, *flags, **kwargs):
+    """Runs the pattern program natively, and on Quire with these orders; the run on Quire."""
+    program = [bench.compile('pattern'), MIB, '0.3']
+    native = bench.native(program)
+    run = under_orders(bench, plan, [*program, STOP], mem_kb, flags, **kwargs)
+    same(native, run)
+    return run
 
 
 def expect_orders(run, done, failed=0):
@@ -29,11 +44,13 @@ def expect_orders(run, done, failed=0):
     expect(got == {'done': done, 'failed': failed}, f'orders: {got}: {run.stderr.decode()[-400:]}')
 
 
+AGAIN_AND_AGAIN = [(200 + 150 * i, what) for i in range(10) for what in ('compact', 'check')]
+
+
 @check('migrate-compact')
 def compact(bench):
     """all zones are compacted again and again under a program with threads and children"""
-    run = pattern(bench, '2', 98304, *orders(*((200 + 150 * i, what) for i in range(10)
-                                             for what in ('compact', 'check'))))
+    run = pattern(bench, AGAIN_AND_AGAIN, 98304)
     expect_orders(run, 20)
     moved = run.counter('pgmigrate_success')
     expect(moved > 1000, f'only {moved} pages moved')
@@ -45,8 +62,7 @@ def compact(bench):
 @check('migrate-swap')
 def compact_with_swap(bench):
     """compaction while the same pages go to swap and come back"""
-    run = pattern(bench, '2', 28672, *orders(*((200 + 150 * i, what) for i in range(10)
-                                             for what in ('compact', 'check'))))
+    run = pattern(bench, AGAIN_AND_AGAIN, 28672)
     expect_orders(run, 20)
     expect(run.counter('pswpout') > 500, f'only {run.counter("pswpout")} pages swapped out')
     expect(run.counter('pgmigrate_success') > 100, 'hardly a page moved')
@@ -57,9 +73,8 @@ def compact_with_swap(bench):
 @check('migrate-contig')
 def contig(bench):
     """ranges that the program uses are had in one piece, for a moment"""
-    run = pattern(bench, '1.5', 131072, '--movable', '64M',
-                  *orders((400, 'contig 64M-96M'), (700, 'contig 96M-128M'),
-                          (1000, 'contig 80M-112M')))
+    run = pattern(bench, [(400, 'contig 64M-96M'), (700, 'contig 96M-128M'),
+                          (1000, 'contig 80M-112M')], 131072, '--movable', '64M')
     expect_orders(run, 3)
     moved = run.counter('pgmigrate_success')
     expect(moved > 2000, f'only {moved} pages moved')
@@ -90,7 +105,7 @@ def hotplug(bench):
         plan += [(at, 'offline 64M-128M'), (at, 'check'), (at + 200, 'online_movable 64M-128M')]
     plan += [(2000, 'offline 64M-128M'), (2010, 'memory'), (2020, 'remove 64M-128M'),
              (2020, 'check')]
-    run = pattern(bench, '2', 65536, '--max-mem', '128M', '--page-poison', *orders(*plan))
+    run = pattern(bench, plan, 65536, '--max-mem', '128M', '--page-poison')
     expect_orders(run, 12)
     expect(b'64M-128M node 0 zone Movable offline' in run.stderr, run.stderr.decode()[-300:])
     expect(run.report['ram_kb'] == 65536, f'{run.report["ram_kb"]} kB of RAM at the end')
@@ -117,10 +132,11 @@ def grow(bench):
 @check('hotplug-refused')
 def refused(bench):
     """what cannot go offline stays, wrong orders are refused, and the program does not notice"""
-    run = pattern(bench, '1', 65536, '--max-mem', '128M', *orders(
+    run = pattern(bench, [
         (200, 'offline 62M-64M'), (300, 'offline 1M-3M'), (400, 'remove 32M-64M'),
         (450, 'add 32M-64M'), (500, 'online 64M-128M'), (550, 'add 64M-256M'), (600, 'offline'),
-        (650, 'set swappiness 10'), (700, 'set swappiness many'), (750, 'dance')))
+        (650, 'set swappiness 10'), (700, 'set swappiness many'), (750, 'dance')],
+                  65536, '--max-mem', '128M')
     expect_orders(run, 1, 9)
     text = run.stderr.decode()
     expect("cannot move: the machine's own tables" in text, f'does not say why: {text[-600:]}')
@@ -133,8 +149,7 @@ def sparse(bench):
     plan = [(0, 'add 128M-256M'), (0, 'online_movable 128M-256M'), (1000, 'offline 128M-256M'),
             (1000, 'remove 128M-256M'), (1000, 'add 128M-256M'), (1100, 'online 128M-256M'),
             (1110, 'check')]
-    run = pattern(bench, '1.5', 131072, '--max-mem', '256M', '--memory-model', 'sparse',
-                  *orders(*plan))
+    run = pattern(bench, plan, 131072, '--max-mem', '256M', '--memory-model', 'sparse')
     expect_orders(run, 7)
     expect(run.counter('pgmigrate_success') > 500, 'hardly a page moved')
 
@@ -144,15 +159,12 @@ def discontig(bench):
     """DISCONTIGMEM: a node's hole and a node without memory are filled; no map grows"""
     path = bench.write('m.toml', 'model = "discontig"\nmax = "256M"\n'
                                  '[[node]]\nmemory = ["0-64M", "80M-96M"]\n[[node]]\n')
-    program = [bench.compile('pattern'), MIB, '1.5']
-    native = bench.native([*program[:2], '0.3'])
-    run = bench.on_quire(program, 0, 262144, ['--machine', path, *orders(
+    run = pattern(bench, [
         (0, 'add 64M-80M'), (0, 'online 64M-80M'), (0, 'add 128M-192M 1'),
         (0, 'online 128M-192M'), (10, 'add 96M-112M'), (10, 'add 192M-224M 1'),
         (700, 'offline 128M-192M'), (700, 'remove 128M-192M'), (710, 'check'),
         (720, 'add 96M-128M 1'), (720, 'online 96M-128M'), (800, 'offline 64M-80M'),
-        (800, 'remove 64M-80M'), (810, 'check'))], nodes=True)
-    same(native, run)
+        (800, 'remove 64M-80M'), (810, 'check')], 0, '--machine', path, nodes=True)
     expect_orders(run, 12, 2)
     text = run.stderr.decode()
     expect(text.count("a node's map cannot grow") == 2, text)
@@ -163,10 +175,11 @@ def discontig(bench):
 @check('cma')
 def cma(bench):
     """an area that the program's pages borrow is had in one piece, kept, and given back"""
-    run = pattern(bench, '1.5', 65536, '--cma', '16M', '--page-poison', '--page-owner', *orders(
+    run = pattern(bench, [
         (300, 'cma_alloc 12M'), (310, 'check'), (320, 'cma_alloc 8M'), (330, 'owners'),
         (600, 'cma_release 40M-41M'), (700, 'cma_release 40M-41M'), (750, 'cma_release 0-2M'),
-        (900, 'cma_release 41M-52M'), (950, 'cma_alloc 16M'), (960, 'check')))
+        (900, 'cma_release 41M-52M'), (950, 'cma_alloc 16M'), (960, 'check')],
+                  65536, '--cma', '16M', '--page-poison', '--page-owner')
     text = run.stderr.decode()
     expect('40960K-53248K' in text and '40960K-57344K' in text, text)
     expect_orders(run, 7, 3)
@@ -209,9 +222,10 @@ def knobs(bench):
            'lowmem_reserve_ratio 1 2 3 4 5', 'lowmem_reserve_ratio many', 'extfrag_threshold 1001',
            'compaction_proactiveness 101', 'percpu_pagelist_high_fraction 7', 'swappiness 10 20',
            'swappiness 201')
-    run = pattern(bench, '1', 98304, *flags, *orders(
+    run = pattern(bench, [
         (0, 'zoneinfo'), *((200 + 10 * i, f'set {what}') for i, what in enumerate(good)),
-        (400, 'zoneinfo'), (400, 'set no_such_knob 1'), *((410, f'set {what}') for what in bad)))
+        (400, 'zoneinfo'), (400, 'set no_such_knob 1'), *((410, f'set {what}') for what in bad)],
+                  98304, *flags)
     expect_orders(run, len(good) + 2, len(bad) + 1)
     text = run.stderr.decode()
     expect(text.count('Invalid argument') == len(bad), text)
@@ -234,9 +248,10 @@ def knobs(bench):
 @check('layout-32')
 def layout_32(bench):
     """a 32-bit machine: programs get HighMem first, and what is the kernel's lies below 896M"""
-    run = bench.on_quire([bench.compile('hog'), '150'], 1126400, 0, [
-        '--layout', '32', *orders((0, 'zoneinfo'), (0, 'offline 896M-1100M'),
-                                  (0, 'online 896M-1100M'), (1, 'check'))])
+    run = under_orders(bench, [(0, 'zoneinfo'), (0, 'offline 896M-1100M'),
+                               (0, 'online 896M-1100M'), (1, 'check')],
+                       [bench.compile('hog'), '150', 'await', STOP], 1126400, ['--layout', '32'],
+                       swap_kb=0)
     expect_status(run, 0)
     expect_orders(run, 4)
     found = zones(run.stderr.decode())
@@ -287,10 +302,9 @@ def direct(bench):
     """a block of 2 MiB is wanted on a full machine whose free memory is scattered"""
     plan = [(at, what) for at in (1500, 2000, 2500)
             for what in ('add 128M-256M', 'remove 128M-256M')]
-    program = [bench.compile('pattern'), '76', '2.5']
-    run = bench.on_quire(program, 131072, 131072, [
-        '--max-mem', '256M', '--memory-model', 'sparse', '--set', 'compaction_proactiveness=0',
-        *orders(*plan)])
+    run = under_orders(bench, plan, [bench.compile('pattern'), '76', '0.3', STOP], 131072, [
+        '--max-mem', '256M', '--memory-model', 'sparse', '--set', 'compaction_proactiveness=0'],
+        swap_kb=131072)
     expect_status(run, 0)
     expect_orders(run, 6)
     expect(run.counter('compact_success') > 0, 'no direct compaction had success')
@@ -298,19 +312,31 @@ def direct(bench):
     return f'{run.counter("compact_success")} of {run.counter("compact_stall")} had success'
 
 
+def slow_order(path, what):
+    """The answer to a client that gets no CPU between its connection and its order."""
+    with socket.socket(socket.AF_UNIX) as client, socket.socket(socket.AF_UNIX) as idle:
+        idle.connect(path)
+        client.connect(path)
+        time.sleep(0.3)
+        client.sendall(what.encode() + b'\n')
+        client.settimeout(30)
+        return b''.join(iter(lambda: client.recv(65536), b''))
+
+
 @check('ctl')
 def ctl(bench):
     """quire ctl: orders over the socket, answers, exit statuses; the socket goes with the run"""
-    socket = os.path.join(bench.tmp, 'ctl')
+    path = os.path.join(bench.tmp, 'ctl')
     report = os.path.join(bench.tmp, 'report.json')
 
     def order(*words):
-        run = subprocess.run([bench.quire, 'ctl', socket, *words], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, check=False, timeout=30)
+        run = subprocess.run([bench.quire, 'ctl', path, *words], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, check=False,
+                             timeout=30 * bench.options.patience)
         return run.returncode, run.stdout.decode()
 
-    command = [bench.quire, 'run', '--mem', '96M', '--max-mem', '160M', '--control', socket,
-               '--json', '--report', report, '--', bench.compile('pattern'), MIB, '3']
+    command = [bench.quire, 'run', '--mem', '96M', '--max-mem', '160M', '--control', path,
+               '--json', '--report', report, '--', bench.compile('pattern'), MIB, '0.3', STOP]
     with open(os.path.join(bench.tmp, 'out'), 'wb') as out:
         process = bench.start(command, out, out)
         while order('memory')[0] == 125 and process.poll() is None:
@@ -325,6 +351,7 @@ def ctl(bench):
         status, text = order('offline', '94M-96M')
         expect(status == 1 and 'error: Device or resource busy' in text, text)
         expect(order('jump')[0] == 1, 'an unknown order is accepted')
+        expect(slow_order(path, 'memory').endswith(b'ok\n'), 'who takes time gets no answer')
         status, text = order('buddyinfo')
         expect(status == 0 and text.startswith('Node 0, zone      DMA '), text)
         expect(order('set', 'min_free_kbytes', '1024')[0] == 0, 'set')
@@ -333,8 +360,9 @@ def ctl(bench):
         expect(status == 0 and 250 <= low <= 256, f'min watermarks: {low} pages\n{text}')
         status, text = order('nodes')
         expect(status == 0 and 'numa_hit' in text, text)
+        bench.stop()
         expect(bench.wait(process) == 0, 'the program failed')
-    expect(not os.path.exists(socket), 'the socket is left behind')
+    expect(not os.path.exists(path), 'the socket is left behind')
     expect(order('memory')[0] == 125, 'somebody answers')
 
 
@@ -427,8 +455,8 @@ def nodes_64(bench):
     ring = bench.write('ring.toml', ''.join(lines))
     for option, what, model in (('--nodes', '64x16M', 'flat'), ('--machine', ring, 'flat'),
                                 ('--machine', ring, 'discontig'), ('--machine', ring, 'sparse')):
-        run = bench.on_quire([bench.compile('hog'), '400'], 0, 0, [
-            option, what, '--memory-model', model, *orders((100, 'check'))], nodes=True)
+        run = under_orders(bench, [(100, 'check')], [bench.compile('hog'), '400', 'await', STOP], 0,
+                           [option, what, '--memory-model', model], swap_kb=0, nodes=True)
         expect_status(run, 0)
         expect_orders(run, 1)
         expect(run.report['ram_kb'] == 1 << 20, f'{run.report["ram_kb"]} kB of RAM')

@@ -2,7 +2,7 @@
  * pattern.c - private, shared and file pages with known contents, checked again and again while
  * their frames change under them.
  *
- * usage: pattern MIB SECONDS
+ * usage: pattern MIB SECONDS [FILE]         with FILE not before somebody has made it
  *
  * How     Threads and a child read and rewrite pages in an order of their own; every page must
  *         always hold what was last written to it. A child is forked now and then, so that pages
@@ -23,6 +23,8 @@
 static unsigned char *memory, *shared, *file;
 static size_t nr_pages;
 static double end_s;
+static const char *end_file;
+static volatile int over;
 static unsigned long checked[THREADS];
 
 static double now_s(void)
@@ -59,7 +61,7 @@ static void *work(void *arg)
 		}
 		page = next_number(&state) % FILE_PAGES;
 		must(page_holds(file + page * PAGE, page));
-	} while (now_s() < end_s);
+	} while (!over);
 	return NULL;
 }
 
@@ -122,7 +124,8 @@ int main(int argc, char **argv)
 	unsigned char *area;
 	size_t i;
 
-	must(argc == 3);
+	must(argc == 3 || argc == 4);
+	end_file = argv[3];
 	nr_pages = (size_t)atoi(argv[1]) * 256 / THREADS * THREADS;
 	memory = map_anonymous(nr_pages * PAGE, MAP_PRIVATE);
 	area = map_anonymous(nr_pages * PAGE / 2, MAP_PRIVATE);
@@ -146,7 +149,8 @@ int main(int argc, char **argv)
 			fprintf(stderr, "the child ended with %d\n", status);
 		must(status == 0);
 		usleep(50000);
-	} while (now_s() < end_s);
+	} while (now_s() < end_s || (end_file && access(end_file, F_OK)));
+	over = 1;
 	for (i = 0; i < THREADS; i++)
 		must(pthread_join(thread[i], NULL) == 0);
 	for (i = 0; i < nr_pages; i++)

@@ -108,7 +108,9 @@ def core(bench):
     bench.need('gdb')
     return ['/bin/bash', '-c', f'''
 ulimit -c unlimited
-{bench.compile('hog')} 8 sleep 60000 & sleep 1; kill -SEGV $!; wait $!; echo $?
+{bench.compile('hog')} 8 tell ready await stop &
+until test -e ready; do sleep 0.05; done
+kill -SEGV $!; wait $!; echo $?
 grep -q '^core' /proc/sys/kernel/core_pattern || exit
 test $(du -k core* | cut -f1) -lt 40000 && echo small
 gdb -nx -batch -ex 'set debuginfod enabled off' -ex 'frame function main' -ex 'print pages' \

@@ -3,7 +3,7 @@
  *
  * Use     malloc-seen leak BLOCKS BYTES    leaks from leak_here(), frees as many from tidy_up()
  *         malloc-seen hold                 page runs and blocks, half of them freed, as one picture
- *         malloc-seen ramp                 holds 32 MiB for half a second
+ *         malloc-seen ramp FILE            holds 32 MiB for 5 rows of a timeline, then lives on
  *         malloc-seen signal N             sends itself a signal while it holds 100 blocks of 48
  *         malloc-seen info                 prints malloc_info()
  *
@@ -52,17 +52,36 @@ static void hold(void)
 		free(half[i]);
 }
 
-static void ramp(void)
+/* Waits until so many lines more are in the file, which the allocator's own task writes. */
+static void pass_rows(const char *path, int more)
+{
+	static int seen_rows;
+	int rows, c;
+
+	for (;; usleep(10000)) {
+		FILE *f = fopen(path, "r");
+
+		for (rows = 0; f && (c = getc(f)) != EOF; rows += c == '\n')
+			;
+		if (f)
+			fclose(f);
+		if (rows >= seen_rows + more)
+			break;
+	}
+	seen_rows = rows;
+}
+
+static void ramp(const char *path)
 {
 	static char *part[512];
 
-	usleep(250000);
+	pass_rows(path, 3);
 	for (int i = 0; i < 512; i++)
 		part[i] = memset(malloc(64 << 10), 1, 64 << 10);
-	usleep(500000);
+	pass_rows(path, 5);
 	for (int i = 0; i < 512; i++)
 		free(part[i]);
-	usleep(700000);
+	pass_rows(path, 7);
 }
 
 static void signalled(int number)
@@ -78,8 +97,8 @@ int main(int argc, char **argv)
 		leak(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
 	else if (argc == 2 && !strcmp(argv[1], "hold"))
 		hold();
-	else if (argc == 2 && !strcmp(argv[1], "ramp"))
-		ramp();
+	else if (argc == 3 && !strcmp(argv[1], "ramp"))
+		ramp(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "signal"))
 		signalled(atoi(argv[2]));
 	else if (argc == 2 && !strcmp(argv[1], "info"))

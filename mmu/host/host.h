@@ -169,6 +169,7 @@ struct host {
 	u64 ram_max_bytes; /* that it may reach */
 	u8 *comm_base;
 	u8 slot_used[COMM_SLOTS];
+	u64 slot_rests_ns[COMM_SLOTS]; /* not to be used again before, if it can be helped */
 	int notify_fd, epoll_fd, signal_fd;
 	pid_t manager, first_pid;
 	int first_status; /* wait status of the first process, when `first_ended` */
@@ -324,6 +325,8 @@ bool enter_process(struct proc *p, const struct deferred *n);
 int takeover_begin(struct proc *p, const struct deferred *n, struct space *incoming);
 /* The diverted thread has reached the gate. */
 void takeover_finish(struct proc *p, u64 id);
+/* Gives a comm block back; entered: its agent was met, and has been killed. */
+void takeover_slot_free(struct host *h, int slot, bool entered);
 /* image.c: the memory of the process's new image becomes `s`. */
 int image_adopt(struct proc *p, struct space *s);
 

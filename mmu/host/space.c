@@ -560,6 +560,7 @@ struct space *space_fork(struct space *parent, struct mm *child)
 void space_destroy(struct space *s)
 {
 	struct host *h = s->host;
+	bool entered;
 
 	s->gone = true;
 	if (h->newborn == s)
@@ -568,12 +569,13 @@ void space_destroy(struct space *s)
 		h->forked = NULL;
 	if (h->replacing == s)
 		h->replacing = NULL;
+	entered = s->agent > 0;
 	agent_end(s);
 	mm_destroy(s->mm);
 	if (s->uffd >= 0)
 		close(s->uffd);
 	if (s->slot >= 0)
-		h->slot_used[s->slot] = 0;
+		takeover_slot_free(h, s->slot, entered);
 	shadow_free(s);
 	free(s->held);
 	if (h->newborn && h->newborn->forked_from == s)

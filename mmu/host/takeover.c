@@ -114,16 +114,35 @@ static int give_fd(struct host *h, u64 id, int fd)
 	return ioctl(h->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 }
 
+/*
+ * A program that was killed while it was entered may leave an agent that we never met. It ends when
+ * it sees that the block has got another generation; but its stack lies in the block, too, and is
+ * not to become another agent's before that.
+ */
+#define SLOT_REST_NS 10000000000ull
+
+void takeover_slot_free(struct host *h, int slot, bool entered)
+{
+	h->slot_used[slot] = 0;
+	h->slot_rests_ns[slot] = entered ? 0 : now_ns() + SLOT_REST_NS;
+}
+
 static int slot_alloc(struct host *h)
 {
-	int i;
+	u64 now = now_ns();
+	int i, best = -1;
 
-	for (i = 0; i < (int)COMM_SLOTS; i++)
-		if (!h->slot_used[i]) {
-			h->slot_used[i] = 1;
-			return i;
-		}
-	return -1;
+	for (i = 0; i < (int)COMM_SLOTS; i++) {
+		if (h->slot_used[i])
+			continue;
+		if (best < 0 || h->slot_rests_ns[i] < h->slot_rests_ns[best])
+			best = i;
+		if (h->slot_rests_ns[i] <= now)
+			break;
+	}
+	if (best >= 0)
+		h->slot_used[best] = 1;
+	return best;
 }
 
 static struct comm *comm_prepare(struct host *h, int slot, pid_t program, const struct deferred *n)

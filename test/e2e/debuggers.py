@@ -117,6 +117,22 @@ strace -c -o summary /bin/echo counted && grep -c 'calls' summary
     return ['/bin/bash', bench.write('strace.sh', script)]
 
 
+@program('strace-crowd', mem=('128M',), timeout=60)
+def strace_crowd(bench):
+    """twelve straces at once, each of which first kills children of its own as they begin"""
+    bench.need('strace')
+    return ['/bin/bash', '-c', '''
+for round in 1 2 3 4 5 6; do
+    pids=
+    for i in $(seq 12); do
+        strace -f -o log$i -e trace=exit_group /bin/true &
+        pids="$pids $!"
+    done
+    for pid in $pids; do wait $pid || echo "status $?"; done
+    cat log* | grep -c 'exit_group(0)'
+done''']
+
+
 @program('valgrind', mem=('512M',), timeout=120)
 def valgrind(bench):
     """valgrind on Quire finds the bad read and the leaks

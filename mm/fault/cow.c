@@ -151,19 +151,28 @@ static struct page *copyable(struct fault *f, vaddr_t addr, pte_t **pte)
 	return page;
 }
 
+void fault_copy_block(const struct fault *f, vaddr_t *low, vaddr_t *high)
+{
+	u64 spare = max_u64(1, fault_spare_pages(f->mm->machine));
+	u64 most = min_u64(COPY_AROUND, 1ull << log2_floor(spare));
+
+	if (f->vma->flags & (VM_RAND_READ | VM_NOHUGEPAGE))
+		most = 1;
+	*low = f->addr & ~(most * PAGE_SIZE - 1);
+	*high = min_u64(*low + most * PAGE_SIZE, f->vma->end);
+	*low = max_u64(*low, f->vma->start);
+}
+
 /* The copyable pages around the fault, itself included, within an aligned block. */
 static unsigned int copy_extent(struct fault *f)
 {
-	u64 most = min_u64(COPY_AROUND,
-			   1ull << log2_floor(max_u64(1, fault_spare_pages(f->mm->machine))));
-	vaddr_t low = f->addr & ~(most * PAGE_SIZE - 1);
-	vaddr_t high = min_u64(low + most * PAGE_SIZE, f->vma->end);
+	vaddr_t low, high;
 	pte_t *pte;
 
+	fault_copy_block(f, &low, &high);
 	f->start = f->addr;
 	f->end = f->addr + PAGE_SIZE;
-	low = max_u64(low, f->vma->start);
-	if (f->vma->flags & (VM_RAND_READ | VM_NOHUGEPAGE) || !copyable(f, f->addr, &pte))
+	if (!copyable(f, f->addr, &pte))
 		return 1;
 	while (f->start > low && copyable(f, f->start - PAGE_SIZE, &pte))
 		f->start -= PAGE_SIZE;

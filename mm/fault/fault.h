@@ -83,6 +83,8 @@ enum fault_result fault_file(struct fault *f);
 enum fault_result fault_shmem(struct fault *f, u64 index);
 enum fault_result fault_swapin(struct fault *f);
 enum fault_result fault_cow(struct fault *f);
+/* The part of the area whose pages may be copied together with the one at f->addr. */
+void fault_copy_block(const struct fault *f, vaddr_t *low, vaddr_t *high);
 
 /* Shared by the stages. */
 

@@ -1,7 +1,8 @@
 /*
  * file.c - an access to an object's page: file contents, or shared memory (shmem.c).
  *
- * How     The page is found in the cache, or read. A write to a private area gets a copy at once.
+ * How     The page is found in the cache, or read. A write to a private area gets a copy at once,
+ *         and so do its neighbours in the cache, as cow.c does it: loaders relocate whole segments.
  *         Otherwise the page is mapped together with its neighbours in the cache (fault-around),
  *         as far as they are contiguous in the area and their entries are empty; beyond
  *         fault_around_bytes as far as their frames are contiguous too, which costs the back end no
@@ -43,7 +44,7 @@ static enum fault_result bring(struct fault *f, u64 index)
 }
 
 /* A private write: the copy is mapped, the cache's page is not. */
-static enum fault_result copy_private(struct fault *f, struct page *from)
+static enum fault_result copy_alone(struct fault *f, struct page *from)
 {
 	struct machine *m = f->mm->machine;
 	struct page *page;
@@ -90,6 +91,42 @@ static bool map_one(struct fault *f, vaddr_t addr, struct page *page)
 	}
 	fault_set(f, addr, pte, page, fault_bits(f->vma, shared));
 	return true;
+}
+
+/* Entries of [start, end) that the back end will not hear of are old; reclaim may have had some. */
+static void leave_old(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	pte_t *pte;
+
+	for (; start < end; start += PAGE_SIZE)
+		if ((pte = table_find(&mm->table, start)) && pte_present(*pte))
+			*pte &= ~PTE_ACCESSED;
+}
+
+/*
+ * A private write where nothing is mapped yet: the page and its cached neighbours are mapped as by
+ * reads, and then written.
+ */
+static enum fault_result copy_private(struct fault *f, struct page *page)
+{
+	vaddr_t low, high, start = f->addr, end = f->addr;
+	enum fault_result r;
+
+	fault_copy_block(f, &low, &high);
+	if (high - low == PAGE_SIZE || !f->mm->machine->mmu->can_replace(f->mm) ||
+	    !map_one(f, f->addr, page))
+		return copy_alone(f, page);
+	while (start > low && (page = mappable(f, start - PAGE_SIZE)) &&
+	       map_one(f, start - PAGE_SIZE, page))
+		start -= PAGE_SIZE;
+	do
+		end += PAGE_SIZE;
+	while (end < high && (page = mappable(f, end)) && map_one(f, end, page));
+	f->pte = table_find(&f->mm->table, f->addr);
+	r = fault_cow(f);
+	leave_old(f->mm, start, r == FAULT_DONE ? f->start : f->addr);
+	leave_old(f->mm, r == FAULT_DONE ? f->end : f->addr, end);
+	return r;
 }
 
 /* Maps the page and its cached neighbours. Linux: filemap_map_pages(). */

@@ -38,7 +38,7 @@ static unsigned int run_order(struct fault *f)
 	if (f->vma->flags & (VM_RAND_READ | VM_NOHUGEPAGE))
 		run = 1;
 	else if (f->vma->fault_next == f->addr)
-		run = min_u64((u64)f->vma->fault_run * 2, PAGEBLOCK_PAGES);
+		run = max_u64(run, min_u64((u64)f->vma->fault_run * 2, PAGEBLOCK_PAGES));
 	run = max_u64(1, min_u64(max_u64(run, 1), most));
 	return log2_floor(run);
 }

@@ -63,10 +63,16 @@ static enum fault_result find_area(struct fault *f)
 struct page *fault_alloc(struct fault *f)
 {
 	struct machine *m = f->mm->machine;
-	/* Little is reclaimable while a child just forked is on its way to its first call. */
-	gfp_t reserve = m->mmu->can_replace(f->mm) ? 0 : __GFP_MEMALLOC;
-	struct page *page = user_pages_alloc(m, GFP_HIGHUSER_MOVABLE | reserve, 0);
+	bool newborn = !m->mmu->can_replace(f->mm);
+	gfp_t easy = newborn ? __GFP_NORETRY | __GFP_NOWARN : 0;
+	struct page *page = user_pages_alloc(m, GFP_HIGHUSER_MOVABLE | easy, 0);
 
+	/*
+	 * Little may be reclaimable while a child just forked is on its way to its first call. The
+	 * reserves are for that, but not before: with nothing left, nothing could be swapped.
+	 */
+	if (!page && newborn)
+		page = user_pages_alloc(m, GFP_HIGHUSER_MOVABLE | __GFP_MEMALLOC, 0);
 	if (page)
 		page_prepare(page);
 	return page;

@@ -87,6 +87,10 @@ void memory_set_up(struct host *h)
 	if (err)
 		host_fail("--cma: %s",
 			  err == -EINVAL ? "not a multiple of 2M" : "no room for it on node 0");
+	if (bytes && h->verbose)
+		host_log(h, "cma: Reserved %llu MiB at 0x%016llx on node 0",
+			 (unsigned long long)bytes >> 20,
+			 (unsigned long long)h->cma.start << PAGE_SHIFT);
 }
 
 int memory_plug(struct host *h, u64 start, u64 end, unsigned int nid)

@@ -60,7 +60,7 @@ static const struct argp_option options[] = {
 	  "a knob of /proc/sys/vm: swappiness, page-cluster, "
 	  "min_free_kbytes, watermark_scale_factor, watermark_boost_factor, "
 	  "overcommit_memory, "
-	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, "
+	  "read_ahead_kb, fault_around_bytes, fault_zero_pages, collapse_faults, "
 	  "oom_kill_allocating_task, compaction_proactiveness, extfrag_threshold, "
 	  "percpu_pagelist_high_fraction, lowmem_reserve_ratio=N,N,N (repeatable)",
 	  0 },

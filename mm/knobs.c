@@ -29,6 +29,7 @@ static const struct plain_knob plain[] = {
 	{ "read_ahead_kb", offsetof(struct knobs, read_ahead_kb), 1024 },
 	{ "fault_around_bytes", offsetof(struct knobs, fault_around_bytes), 2097152 },
 	{ "fault_zero_pages", offsetof(struct knobs, fault_zero_pages), 512 },
+	{ "collapse_faults", offsetof(struct knobs, collapse_faults), 1000000 },
 	{ "oom_kill_allocating_task", offsetof(struct knobs, oom_kill_allocating_task), 1 },
 	{ "panic_on_oom", offsetof(struct knobs, panic_on_oom), 2 },
 };

@@ -30,6 +30,7 @@ static const struct knobs default_knobs = {
 	.read_ahead_kb = 128,
 	.fault_around_bytes = 65536,
 	.fault_zero_pages = 512,
+	.collapse_faults = 16,
 };
 
 static int make_caches(struct machine *m)
@@ -86,7 +87,7 @@ void machine_shutdown(struct machine *m)
 
 bool machine_tick(struct machine *m)
 {
-	return kswapd_step(m) || kcompactd_step(m);
+	return kswapd_step(m) || kcompactd_step(m) || collapse_step(m);
 }
 
 int machine_online(struct machine *m, pfn_t start, u64 nr, enum online_type type)

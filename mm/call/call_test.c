@@ -29,10 +29,11 @@ static void name_run(void)
 /* QUIRE_NUMBERS=1: did the run meet what it is for? */
 static void show_numbers(void)
 {
-	static const enum vm_stat_item items[] = { PGFAULT,	PGMAJFAULT,	  PSWPIN,
-						   PSWPOUT,	SWPIN_ZERO,	  QUIRE_FAULT_COW,
-						   PGREUSE,	QUIRE_FAULT_SOFT, QUIRE_FAULT_FILE,
-						   SWAP_RA_HIT, OOM_KILL,	  PGSTEAL_FILE };
+	static const enum vm_stat_item items[] = {
+		PGFAULT,	 PGMAJFAULT,   PSWPIN,		 PSWPOUT,	   SWPIN_ZERO,
+		QUIRE_FAULT_COW, PGREUSE,      QUIRE_FAULT_SOFT, QUIRE_FAULT_FILE, SWAP_RA_HIT,
+		OOM_KILL,	 PGSTEAL_FILE, QUIRE_COLLAPSE
+	};
 	unsigned int i;
 
 	if (!setting("QUIRE_NUMBERS", 0))

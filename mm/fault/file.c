@@ -129,6 +129,14 @@ static enum fault_result copy_private(struct fault *f, struct page *page)
 	return r;
 }
 
+/* Does what is mapped now end where the next page is cached, but in a frame elsewhere? */
+static void note_border(struct fault *f, vaddr_t addr)
+{
+	if (f->vma->mapping->kind == MAPPING_FILE && !(f->vma->flags & VM_WRITE) &&
+	    mappable(f, addr))
+		mapping_note_scattered(f->vma->mapping, vma_index(f->vma, f->addr));
+}
+
 /* Maps the page and its cached neighbours. Linux: filemap_map_pages(). */
 static enum fault_result map_around(struct fault *f, struct page *page)
 {
@@ -154,6 +162,10 @@ static enum fault_result map_around(struct fault *f, struct page *page)
 		f->end += PAGE_SIZE;
 		prev = page;
 	}
+	if (f->end >= high && f->end < last)
+		note_border(f, f->end);
+	else if (f->start <= low && f->start > first)
+		note_border(f, f->start - PAGE_SIZE);
 	return FAULT_DONE;
 }
 

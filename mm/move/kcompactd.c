@@ -23,17 +23,6 @@ static u64 now_ns(struct machine *m)
 	return m->ops && m->ops->now_ns ? m->ops->now_ns(m) : 0;
 }
 
-/* Pages that a child just forked shares cannot move: most would fail. */
-static bool in_a_fork(struct machine *m)
-{
-	struct mm *mm;
-
-	list_for_each_entry(mm, &m->mms, struct mm, all)
-		if (!m->mmu->can_replace(mm))
-			return true;
-	return false;
-}
-
 /* Steps for nodes where somebody waits for a block. */
 static bool step_for_requests(struct machine *m)
 {
@@ -41,7 +30,8 @@ static bool step_for_requests(struct machine *m)
 	unsigned int nid;
 
 	for (nid = 0; nid < m->phys.nr_nodes; nid++)
-		if (m->phys.nodes[nid] && m->phys.nodes[nid]->kcompactd_wanted && !in_a_fork(m))
+		if (m->phys.nodes[nid] && m->phys.nodes[nid]->kcompactd_wanted &&
+		    !migrate_must_wait(m))
 			more |= compact_step(m->phys.nodes[nid]);
 	return more;
 }
@@ -78,7 +68,7 @@ static bool step_of_own_accord(struct machine *m)
 			return false;
 		k->score = compact_score(k->node);
 	}
-	if (in_a_fork(m))
+	if (migrate_must_wait(m))
 		return false;
 	if (compact_step(k->node))
 		return true;

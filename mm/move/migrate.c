@@ -146,6 +146,38 @@ int migrate_page(struct machine *m, struct page *from, struct page *to)
 	return 0;
 }
 
+unsigned int migrate_pages(struct machine *m, struct page *const *from, struct page *to,
+			   unsigned int nr)
+{
+	struct migration g = { .machine = m };
+	unsigned int i, moved = 0;
+
+	gather_init(&g.gather, m);
+	for (i = 0; i < nr; i++) {
+		g.from = from[i];
+		if (g.from && can_move(&g) == 0)
+			unmap(&g);
+	}
+	gather_flush(&g.gather);
+	for (i = 0; i < nr; i++) {
+		if (from[i] && migrate_page(m, from[i], to + i) == 0)
+			moved++;
+		else
+			__free_pages(&m->phys, to + i, 0);
+	}
+	return moved;
+}
+
+bool migrate_must_wait(struct machine *m)
+{
+	struct mm *mm;
+
+	list_for_each_entry(mm, &m->mms, struct mm, all)
+		if (!m->mmu->can_replace(mm))
+			return true;
+	return false;
+}
+
 /* --- what phys asks --- */
 
 static int move(void *arg, struct phys *phys, struct page *from, struct page *to)

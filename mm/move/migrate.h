@@ -23,6 +23,14 @@ void migrate_stop(struct machine *m);
 must_use int migrate_page(struct machine *m, struct page *from, struct page *to);
 
 /*
+ * Moves from[i] to the single page to + i, for all i below nr that are not NULL; the back end is
+ * asked once for all. Frames of `to` that nothing came into are free then. Returns how many moved.
+ * Linux: migrate_pages().
+ */
+unsigned int migrate_pages(struct machine *m, struct page *const *from, struct page *to,
+			   unsigned int nr);
+
+/*
  * A page that is about to be pinned leaves memory that must be able to give it up (zone Movable,
  * CMA). True if it moved: look the page up again. Linux: check_and_migrate_movable_pages().
  */
@@ -33,5 +41,11 @@ bool migrate_for_pin(struct machine *m, struct page *page);
  * where free memory is too scattered. True if there is more to do.
  */
 bool kcompactd_step(struct machine *m);
+
+/* Pages that a child just forked shares cannot move: most attempts would fail. */
+bool migrate_must_wait(struct machine *m);
+
+/* Puts file pages side by side where faults asked for it. True if there is more to do. */
+bool collapse_step(struct machine *m);
 
 #endif

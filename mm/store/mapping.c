@@ -74,6 +74,8 @@ static void mapping_free(struct mapping *map)
 			BUG("erasing needs no memory");
 	}
 	radix_fini(&map->pages);
+	if (map->machine->collapse.map == map)
+		map->machine->collapse.map = NULL;
 	if (map->dev)
 		map->dev->ops->close(map->dev);
 	list_del(&map->link);
@@ -210,6 +212,18 @@ bool mapping_has(struct mapping *map, u64 index)
 	if (size > map->size)
 		map->size = size;
 	return index < mapping_pages(map);
+}
+
+void mapping_note_scattered(struct mapping *map, u64 index)
+{
+	struct machine *m = map->machine;
+	unsigned int enough = m->knobs.collapse_faults << min_u64(map->collapses, 10);
+
+	if (!enough || ++map->scattered < enough)
+		return;
+	map->scattered = 0;
+	map->collapses++;
+	m->collapse = (struct collapse_wish){ map, align_down(index, COLLAPSE_PAGES) };
 }
 
 void mapping_prune(struct machine *m)

@@ -47,6 +47,9 @@ struct mapping {
 	bool stale; /* the file changed: not found any more, gone with its users */
 	struct list_head link; /* on machine->mappings */
 	struct file_ra ra;
+	unsigned int
+		scattered; /* faults that ended at a border of frames since the last collapse */
+	unsigned int collapses;
 	char name[64]; /* end of the path, for reports */
 };
 
@@ -80,6 +83,12 @@ static inline u64 mapping_pages(const struct mapping *map)
 {
 	return (map->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
+
+/*
+ * A fault around index ended where the next cached page lies in a frame elsewhere. Often enough, it
+ * makes the machine put them side by side.
+ */
+void mapping_note_scattered(struct mapping *map, u64 index);
 
 /* Does the object have this page, looked at again if it did not? */
 bool mapping_has(struct mapping *map, u64 index);

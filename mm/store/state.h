@@ -31,6 +31,7 @@ struct knobs {
 	unsigned int read_ahead_kb;
 	unsigned int fault_around_bytes; /* file pages mapped around a fault */
 	unsigned int fault_zero_pages; /* largest run of zero pages that one fault maps */
+	unsigned int collapse_faults; /* that end at scattered pages, for a collapse; 0: never */
 	unsigned int oom_kill_allocating_task;
 	unsigned int panic_on_oom;
 };
@@ -62,6 +63,15 @@ struct kcompactd {
 	unsigned int score; /* of that node before */
 	unsigned int deferred; /* looks to leave out */
 	u64 next_ns; /* of the next look */
+};
+
+/* Pages that are collapsed together, at most: what one leaf of the tables translates. */
+#define COLLAPSE_PAGES 512u
+
+/* File pages that are to come side by side: move/collapse.c. */
+struct collapse_wish {
+	struct mapping *map; /* NULL: none */
+	u64 first; /* a multiple of COLLAPSE_PAGES */
 };
 
 /* Where pages of programs and files come from. Linux: struct mempolicy, for all of the machine. */
@@ -107,6 +117,7 @@ struct machine {
 	unsigned int oom_deferred; /* kills that a fork under way put off */
 	unsigned int kswapd_failures;
 	struct kcompactd kcompactd;
+	struct collapse_wish collapse;
 	struct policy policy;
 	u64 nr_oom; /* kills so far */
 	struct oom_kill oom[OOM_KILLS];

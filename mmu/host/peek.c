@@ -133,6 +133,7 @@ void peek_prepare(struct host *h, struct proc *caller, const struct deferred *n)
 	switch (n->nr) {
 	case SYS_ptrace:
 		h->traced = true;
+		h->machine.knobs.collapse_faults = 0; /* breakpoints stay where they are */
 		if (a[0] == PTRACE_TRACEME)
 			break;
 		if (a[0] == PTRACE_ATTACH || a[0] == PTRACE_SEIZE)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mmu/host/cleanup.h"
 #include "mmu/host/host.h"
 
 /* A killed agent is a zombie until it is reaped. */
@@ -44,6 +45,15 @@ void agent_died(struct host *h, pid_t pid)
 			mourn(s);
 }
 
+/* Nobody is left who would end us, and the agent may never answer. */
+static void leave_if_alone(const struct host *h)
+{
+	if (getppid() == h->supervisor)
+		return;
+	cleanup_descendants();
+	_exit(125);
+}
+
 static void wait_done(struct space *s, u32 want)
 {
 	struct timespec patience = { 0, 100000000 };
@@ -56,7 +66,10 @@ static void wait_done(struct space *s, u32 want)
 			continue;
 		r = syscall(SYS_futex, &s->comm->done, FUTEX_WAIT, done, &patience, NULL, 0);
 
-		if (r < 0 && errno == ETIMEDOUT && is_dead(s->agent)) {
+		if (r == 0 || errno != ETIMEDOUT)
+			continue;
+		leave_if_alone(s->host);
+		if (is_dead(s->agent)) {
 			mourn(s);
 			break;
 		}

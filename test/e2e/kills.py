@@ -103,6 +103,24 @@ def kill_at_boot(bench):
             expect_nothing_left(bench, 'kill -9 of the supervisor')
 
 
+@check('kill-stuck')
+def kill_stuck(bench):
+    """the supervisor is killed while the manager waits for an agent that does not answer"""
+    with open(os.devnull, 'wb') as null:
+        process = bench.start([bench.quire, 'run', '--mem', '16M', '--swap', '128M', '--quiet', '--',
+                               bench.compile('churn'), '40'], null, null)
+        time.sleep(0.5)
+        agents = [pid for pid in descendants(process.pid) if alive(pid) and os.getsid(pid) == pid]
+        for pid in agents:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGKILL)
+        bench.wait(process, 20)
+    if not agents:
+        raise Failure('no agent found')
+    expect_nothing_left(bench, 'kill -9 of the supervisor')
+
+
 @check('kill-program')
 def kill_program(bench):
     """kill -9 of the program: quire reports it and ends with 137"""

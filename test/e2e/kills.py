@@ -107,8 +107,8 @@ def kill_at_boot(bench):
 def kill_stuck(bench):
     """the supervisor is killed while the manager waits for an agent that does not answer"""
     with open(os.devnull, 'wb') as null:
-        process = bench.start([bench.quire, 'run', '--mem', '16M', '--swap', '128M', '--quiet', '--',
-                               bench.compile('churn'), '40'], null, null)
+        process = bench.start([bench.quire, 'run', '--mem', '16M', '--swap', '128M', '--quiet',
+                               '--', bench.compile('churn'), '40'], null, null)
         time.sleep(0.5)
         agents = [pid for pid in descendants(process.pid) if alive(pid) and os.getsid(pid) == pid]
         for pid in agents:

@@ -87,7 +87,10 @@ void machine_shutdown(struct machine *m)
 
 bool machine_tick(struct machine *m)
 {
-	return kswapd_step(m) || kcompactd_step(m) || collapse_step(m);
+	if (kswapd_step(m) || kcompactd_step(m))
+		return true;
+	collapse_step(m);
+	return false;
 }
 
 int machine_online(struct machine *m, pfn_t start, u64 nr, enum online_type type)

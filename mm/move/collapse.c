@@ -67,13 +67,12 @@ static void collapse(struct mapping *map, u64 first)
 	stat_add(&m->phys.stat, QUIRE_COLLAPSE, moved);
 }
 
-bool collapse_step(struct machine *m)
+void collapse_step(struct machine *m)
 {
 	struct collapse_wish wish = m->collapse;
 
 	if (!wish.map || !m->phys.move_ops || m->reclaiming || migrate_must_wait(m))
-		return false;
+		return;
 	m->collapse.map = NULL;
 	collapse(wish.map, wish.first);
-	return false;
 }

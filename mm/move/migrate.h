@@ -45,7 +45,7 @@ bool kcompactd_step(struct machine *m);
 /* Pages that a child just forked shares cannot move: most attempts would fail. */
 bool migrate_must_wait(struct machine *m);
 
-/* Puts file pages side by side where faults asked for it. True if there is more to do. */
-bool collapse_step(struct machine *m);
+/* Puts file pages side by side where faults asked for it: once. */
+void collapse_step(struct machine *m);
 
 #endif
